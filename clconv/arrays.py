@@ -1,0 +1,108 @@
+"""The two kinds of arrays that callers bring, NumPy's and pyopencl's: which kind, which queue, which element types; and a strided copy."""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, Protocol, TypeAlias
+
+import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
+import numpy as np
+import numpy.typing as npt
+import pyopencl as cl
+import pyopencl.array as cla
+
+from clconv.errors import ProblemError
+from clconv.execute import run
+from clconv.problem import DTYPES, Shape
+from clconv.schedule import Kernel, Launch, round_up
+
+NumpyArray: TypeAlias = npt.NDArray[Any]
+Array: TypeAlias = NumpyArray | cla.Array
+
+
+class Door(Protocol):
+    """How one call's operands become buffers and its buffers become results."""
+
+    def read(self, name: str, array: Any) -> cl.Buffer:
+        """A buffer that holds the array in row-major order, for reading."""
+
+    def write(self, name: str, shape: Shape, dtype: str, out: Any = None) -> cl.Buffer:
+        """A buffer for a result, row-major; its array is `out` if the caller gave one."""
+
+    def first_nan(self, name: str, array: Any) -> tuple[int, ...] | None:
+        """Index of the first NaN; None if there is none. Waits."""
+
+    @property
+    def events(self) -> list[cl.Event]:
+        """What the first command of the call has to wait for."""
+
+    def finish(self, events: list[cl.Event]) -> dict[str, Any]:
+        """The results by name, complete after `events`."""
+
+
+def is_device_array(arrays: Mapping[str, Any]) -> bool:
+    """Whether the arrays are pyopencl's, on one queue (True), or NumPy's (False). None values are passed over.
+
+    Raises
+    ------
+    ProblemError
+        Something is neither, the kinds are mixed, or the queues differ.
+    """
+    given = {name: array for name, array in arrays.items() if array is not None}
+    for name, array in given.items():
+        if not isinstance(array, np.ndarray | cla.Array):
+            raise ProblemError(f"{name}: expected a NumPy array or a pyopencl.array.Array, got {type(array).__module__}.{type(array).__name__}")
+    on_device = {name for name, array in given.items() if isinstance(array, cla.Array)}
+    if on_device and (others := set(given) - on_device):
+        raise ProblemError(f"{', '.join(sorted(others))}: expected pyopencl arrays as {', '.join(sorted(on_device))}, got NumPy: the kinds can't be mixed")
+    for name in on_device:
+        if given[name].queue is None:
+            raise ProblemError(f"{name}: expected an array with a queue, got one without; use array.with_queue(queue)")
+    return bool(on_device)
+
+
+def common_queue(arrays: Mapping[str, Any], queue: cl.CommandQueue | None) -> cl.CommandQueue:
+    """The one queue of these pyopencl arrays; it must be `queue` if that is given."""
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        queue = queue or array.queue
+        if array.queue != queue:
+            raise ProblemError(f"{name}: expected an array on the same queue as the rest of the call, got one on another queue")
+    assert queue is not None
+    return queue
+
+
+def dtype_name(name: str, array: Array) -> str:
+    """Name of the element type, one of `clconv.problem.DTYPES`; ProblemError for any other."""
+    dtype = np.dtype(array.dtype)
+    if dtype.name not in DTYPES:
+        raise ProblemError(f"{name}: expected an array of {', '.join(DTYPES)}, got {dtype.name}")
+    return str(dtype.name)
+
+
+def copy(source: cla.Array, destination: cla.Array) -> None:
+    """Enqueue a copy between device arrays of one shape and item size, at most five dimensions, any strides.
+
+    Runs on the destination's queue, after the events of both; the destination carries the copy's event.
+    """
+    if source.shape != destination.shape or source.dtype.itemsize != destination.dtype.itemsize:
+        raise ProblemError(f"destination: expected shape {source.shape} of {source.dtype}, got {destination.shape} of {destination.dtype}")
+    count = prod(source.shape)
+    if count == 0:
+        return
+    buffers = {"source": source.base_data, "destination": destination.base_data}
+    sizes = (1,) * (5 - len(source.shape)) + tuple(source.shape)
+    scalars = (count, *sizes[1:], *_layout(source), *_layout(destination))
+    element = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}[source.dtype.itemsize]
+    launch = Launch(
+        Kernel.of("copy", element=element), ("source", "destination"), tuple(np.int64(value) for value in scalars), (round_up(count, 64),), (64,)
+    )
+    for event in run([launch], destination.queue, buffers, [*source.events, *destination.events]):
+        destination.add_event(event)
+
+
+def _layout(array: cla.Array) -> tuple[int, ...]:
+    """Offset and strides in elements, for five dimensions."""
+    item = array.dtype.itemsize
+    strides = (0,) * (5 - len(array.shape)) + tuple(stride // item for stride in array.strides)
+    return (array.offset // item, *strides)

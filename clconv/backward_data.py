@@ -1,0 +1,125 @@
+"""The variants of the backward pass for input, offset and mask, which share every sample."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clconv.problem import Problem
+from clconv.schedule import (
+    Fill,
+    Kernel,
+    Launch,
+    Request,
+    Schedule,
+    Step,
+    Tile,
+    Variant,
+    accumulator_bytes,
+    ceil_div,
+    lanes,
+    present,
+    reduction,
+    round_up,
+    sizes,
+    specialisation,
+)
+
+if TYPE_CHECKING:
+    from clconv.device import Device
+
+GRADIENTS = frozenset({"input", "offset", "mask"})
+
+_OPTIONS = {"ext": ("-cl-std=CL3.0",)}
+
+
+def _atomic(problem: Problem, device: "Device") -> str | None:
+    return device.atomic_float64 if problem.accumulator == "float64" else device.atomic_float32
+
+
+def _input_sum(problem: Problem) -> tuple[str, dict[str, int]]:
+    """Where grad_input is summed: in place, or in a temporary of the accumulator's type beside half storage."""
+    if problem.dtype == problem.accumulator:
+        return "grad_input", {}
+    count = problem.batch * problem.in_channels * problem.height * problem.width
+    return "grad_input_sum", {"grad_input_sum": count * accumulator_bytes(problem)}
+
+
+def _rounded(problem: Problem, device: "Device") -> tuple[Step, ...]:
+    name, temporary = _input_sum(problem)
+    if not temporary:
+        return ()
+    return (reduction(name, "grad_input", problem.dtype, 1, temporary[name] // accumulator_bytes(problem), device),)
+
+
+def _samples(problem: Problem, needs: frozenset[str], device: "Device", tile: Tile, atomic: str) -> Launch:
+    """The launch of backward_data_plain for those gradients."""
+    wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
+    kernel = Kernel.of(
+        "backward_data_plain",
+        _OPTIONS.get(atomic, ()) if "input" in needs else (),
+        item_channels=tile["item_channels"],
+        atomic=atomic,
+        **wanted,
+        **specialisation(problem),
+    )
+    reads_input = ("input",) if needs & {"offset", "mask"} else ()
+    writes = {"input": _input_sum(problem)[0], "offset": "grad_offset", "mask": "grad_mask"}
+    results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
+    buffers = ("grad_output", *reads_input, *present(problem, "offset", "mask", "weight"), *results)
+    size = lanes(device)
+    return Launch(kernel, buffers, sizes(problem), (round_up(problem.out_pixels, size), problem.sample_groups * problem.taps), (size, 1))
+
+
+def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
+    channels = min(request.problem.group_in, request.problem.in_channels // request.problem.sample_groups)
+    return tuple(Tile.of(item_channels=size) for size in (8, 4, 2, 1) if size == 1 or size < 2 * channels)
+
+
+def _plain_supports(request: Request, device: "Device") -> str | None:
+    if "input" not in request.needs:
+        return None
+    if request.deterministic:
+        return "float atomics add in no fixed order"
+    if _atomic(request.problem, device) is None:
+        return f"the device has no atomic that could add {request.problem.accumulator}"
+    return None
+
+
+def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+    problem = request.problem
+    atomic = _atomic(problem, device) or "cas"
+    launch = _samples(problem, request.needs & GRADIENTS, device, tile, atomic)
+    if "input" not in request.needs:
+        return Schedule("plain", tile, (launch,), {})
+    name, temporaries = _input_sum(problem)
+    return Schedule("plain", tile, (Fill(name), launch, *_rounded(problem, device)), temporaries)
+
+
+def _owner_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+    problem = request.problem
+    steps: list[Step] = []
+    if rest := request.needs & {"offset", "mask"}:
+        steps.append(_samples(problem, rest, device, tile, "cas"))
+    if "input" in request.needs:
+        steps += [_owner(problem, device), *_rounded(problem, device)]
+    return Schedule("owner", tile, tuple(steps), _input_sum(problem)[1] if "input" in request.needs else {})
+
+
+def _owner(problem: Problem, device: "Device") -> Launch:
+    planes = problem.batch * problem.in_channels
+    wanted = device.compute_units * (8 if device.kind == "cpu" else 512)
+    band_rows = ceil_div(problem.height, min(problem.height, ceil_div(wanted, planes)))
+    size = lanes(device, 8 if device.kind == "cpu" else 32)
+    return Launch(
+        Kernel.of("backward_input_owner", **specialisation(problem)),
+        ("grad_output", *present(problem, "offset", "mask", "weight"), _input_sum(problem)[0]),
+        (*sizes(problem), np.int32(band_rows)),
+        (round_up(planes, size), ceil_div(problem.height, band_rows)),
+        (size, 1),
+    )
+
+
+VARIANTS = (
+    Variant("plain", _plain_supports, _tiles, _plain_schedule, suits=lambda request, device: device.kind != "cpu"),
+    Variant("owner", lambda request, device: None, _tiles, _owner_schedule),
+)

@@ -1,0 +1,300 @@
+"""Device: what one OpenCL device can do, which one is meant, and every vendor quirk with its reason."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyopencl as cl
+import pyopencl._cl  # the extension module: its file leads to the loader it is linked to
+
+from clconv import runtimes
+from clconv.errors import DeviceError, ProblemError
+
+_KINDS = {"gpu": cl.device_type.GPU, "accelerator": cl.device_type.ACCELERATOR, "cpu": cl.device_type.CPU}
+
+_INTEL_CPU, _POCL, _NVIDIA, _AMD = "Intel(R) OpenCL", "Portable Computing Language", "NVIDIA CUDA", "AMD Accelerated Parallel Processing"
+# Drivers that translate to another API show hardware that its vendor's driver shows better: last of their kind.
+_LAYERED = ("rusticl", "Clover", "OpenCLOn12")
+# Measured on two CPU cores, float32 product: Intel 219 GFLOP/s, PoCL 63 (3.1) and 25 (3.0), rusticl's llvmpipe 3.
+_DRIVER_ORDER = {"cpu": (_INTEL_CPU, _POCL, "other", *_LAYERED), "other": ("other", _POCL, *_LAYERED)}
+
+
+@dataclass(frozen=True, slots=True)
+class _AtomicAdd:
+    """Who can add atomically in global memory, for one type."""
+
+    query: int  # cl_ext_float_atomics: CL_DEVICE_SINGLE_ or DOUBLE_FP_ATOMIC_CAPABILITIES_EXT
+    ptx: int  # PTX's atom.add: NVIDIA's compute capability from which it is there
+    amdgpu: re.Pattern[str]  # LLVM's builtin, which returns the old value. (gfx908's instruction returns nothing: no builtin)
+
+
+_ADD_FLOAT32 = _AtomicAdd(0x4231, 2, re.compile(r"gfx(90a|94\d|95\d|11\d\d|12\d\d)\b"))
+_ADD_FLOAT64 = _AtomicAdd(0x4232, 6, re.compile(r"gfx(90a|94\d|95\d)\b"))
+_GLOBAL_ADD = 1 << 1  # CL_DEVICE_GLOBAL_FP_ATOMIC_ADD_EXT
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What one OpenCL device can do.
+
+    Attributes
+    ----------
+    name, platform, vendor, driver : str
+        As the driver states them; driver is its version.
+    version : str
+        OpenCL version of the device, such as "3.0".
+    index : str
+        "platform:device", counted as ``pyopencl.get_platforms()`` and PYOPENCL_CTX count; "" for a sub-device.
+    kind : {"gpu", "accelerator", "cpu"}
+        What kernels to give it.
+    compute_units, max_work_group : int
+        Compute units; work-items a work-group.
+    max_work_items : tuple of int
+        Work-items a work-group in each dimension.
+    local_memory, global_memory, max_allocation : int
+        Bytes: a work-group's local memory, the device's memory, its largest buffer.
+    vector_width : int
+        float32 lanes of the hardware's vectors as the compiler sees them; 1 where each work-item is a lane.
+    unified_memory : bool
+        The device works on the host's memory: NumPy arrays need no copy.
+    fp64, fp16, subgroups : bool
+        Arithmetic in double and half precision; sub-group functions.
+    base_alignment : int
+        Bytes that the origin of a sub-buffer must be a multiple of.
+    atomic_float32, atomic_float64 : {"ext", "nvidia", "amd", "cas"} or None
+        Best way to add atomically in global memory: cl_ext_float_atomics, NVIDIA's inline PTX, AMD's builtin, or a loop of
+        compare-and-swap. None: no way at all (64 bits only).
+    simulator : bool
+        A correct but slow checker of kernels: never chosen unless named.
+    handle : pyopencl.Device or None
+        None in planning for devices that are elsewhere.
+    """
+
+    name: str
+    platform: str
+    vendor: str
+    driver: str
+    version: str
+    index: str
+    kind: str
+    compute_units: int
+    max_work_group: int
+    max_work_items: tuple[int, ...]
+    local_memory: int
+    global_memory: int
+    max_allocation: int
+    vector_width: int
+    unified_memory: bool
+    fp64: bool
+    fp16: bool
+    subgroups: bool
+    base_alignment: int
+    atomic_float32: str
+    atomic_float64: str | None
+    simulator: bool
+    handle: cl.Device | None = field(default=None, compare=False, repr=False)
+
+    @staticmethod
+    def of(handle: cl.Device) -> Device:
+        """Describe a pyopencl.Device; the same handle gives the same object.
+
+        Raises
+        ------
+        DeviceError
+            If the driver fails while it is asked.
+        """
+        return _describe(handle)
+
+    @property
+    def label(self) -> str:
+        """Name and platform, for humans."""
+        return f"{self.name} on {self.platform}"
+
+
+def devices() -> list[Device]:
+    """List every device of every OpenCL driver, in the drivers' order; platforms without devices, or that fail, are passed over.
+
+    Raises
+    ------
+    DeviceError
+        If there is none: the message says what to install.
+    """
+    return list(_devices())
+
+
+def resolve(device: object = None) -> Device:
+    """Find the device that is meant.
+
+    Parameters
+    ----------
+    device : None, str, pyopencl.Device or Device
+        A string is an index ("0:1", as PYOPENCL_CTX has it), "gpu", "accelerator", "cpu", or a part of a device's or platform's name,
+        whatever its case. None means the environment variable CLCONV_DEVICE, then PYOPENCL_CTX, then GPU, accelerator, CPU, each
+        with its fastest driver. Where several fit, the one that None would choose is taken.
+
+    Raises
+    ------
+    DeviceError
+        If nothing fits: lists what there is.
+    ProblemError
+        If device is something else.
+    """
+    if isinstance(device, Device):
+        return device
+    if isinstance(device, cl.Device):
+        return Device.of(device)
+    if isinstance(device, str):
+        return choose(_devices(), device, f"device={device!r}")
+    if device is not None:
+        raise ProblemError(f"device: expected None, a str, a pyopencl.Device or a clconv.Device, got {type(device).__name__} {device!r}")
+    for variable in ("CLCONV_DEVICE", "PYOPENCL_CTX"):
+        if os.environ.get(variable):
+            return choose(_devices(), os.environ[variable], f"{variable}={os.environ[variable]}")
+    return choose(_devices(), "", "device=None")
+
+
+def choose(among: tuple[Device, ...], text: str, asked: str) -> Device:
+    """Pick the best of the devices that a string means ("" means any); asked says in an error where the string came from."""
+    for means in (_is_index, _is_kind, _is_name):
+        found = [device for device in among if means(device, text)]
+        if found:
+            return min(found, key=_preference)
+    kinds = [device.kind if not device.simulator else "simulator, only by name" for device in among]
+    present = "; ".join(f"{device.index} {device.label} ({kind})" for device, kind in zip(among, kinds, strict=True))
+    raise DeviceError(f"{asked} fits no OpenCL device; there are: {present}")
+
+
+def _is_index(device: Device, text: str) -> bool:
+    """Match PYOPENCL_CTX's forms: "0:1", "0" for a platform alone, "name:1", "0:name"; of "0:1,2", for two devices, the 1 counts."""
+    first, _, second = text.partition(":")
+    platform, _, position = device.index.partition(":")
+    second = second.partition(",")[0]
+    numbered = first.isdigit() or second.isdigit()  # else the colon may belong to a name
+    return numbered and _is_part(first, platform, device.platform) and _is_part(second, position, device.name)
+
+
+def _is_part(text: str, number: str, name: str) -> bool:
+    return text == number if text.isdigit() else text.lower() in name.lower()
+
+
+def _is_kind(device: Device, text: str) -> bool:
+    """Match a kind of device, or any for ""; a simulator must be named."""
+    return text.lower() in (device.kind, "") and not device.simulator
+
+
+def _is_name(device: Device, text: str) -> bool:
+    return text != "" and text.lower() not in _KINDS and any(text.lower() in name.lower() for name in (device.platform, device.label))
+
+
+def _preference(device: Device) -> tuple[object, ...]:
+    """Order devices, best first: real ones, by kind, by driver, with memory of their own, by the driver's newest version."""
+    order = _DRIVER_ORDER.get(device.kind, _DRIVER_ORDER["other"])
+    driver = order.index(device.platform if device.platform in order else "other")
+    newest = [-int(number) for number in re.findall(r"\d+", device.driver)[:2]]
+    return device.simulator, list(_KINDS).index(device.kind), driver, device.unified_memory, newest
+
+
+@functools.cache
+def _devices() -> tuple[Device, ...]:
+    found = []
+    for handle in (handle for platform in runtimes.platforms() for handle in _handles(platform)):
+        with contextlib.suppress(DeviceError):  # one broken driver must not hide the others
+            found.append(Device.of(handle))
+    if not found:
+        raise runtimes.no_driver()
+    return tuple(found)
+
+
+def _handles(platform: cl.Platform) -> list[cl.Device]:
+    """List a platform's devices that run kernels: none if it raises (Clover and rusticl do without hardware of theirs)."""
+    try:
+        return [handle for handle in platform.get_devices() if handle.type & sum(_KINDS.values())]
+    except cl.Error:
+        return []
+
+
+@functools.cache
+def _describe(handle: cl.Device) -> Device:
+    try:
+        return _read(handle)
+    except cl.Error as error:
+        raise DeviceError(f"the OpenCL driver of {handle!r} failed while it was asked what it can do: {error}") from error
+
+
+def _read(handle: cl.Device) -> Device:
+    extensions = frozenset(handle.extensions.split())
+    fp64 = _optional(lambda: handle.double_fp_config) != 0
+    swap64 = "cas" if "cl_khr_int64_base_atomics" in extensions else None
+    return Device(
+        name=handle.name.strip(),
+        platform=handle.platform.name.strip(),
+        vendor=handle.vendor.strip(),
+        driver=handle.driver_version.strip(),
+        version=handle.version.split()[1],  # the standard's form: "OpenCL 3.0 ..."
+        index=_index(handle),
+        kind=next((kind for kind, bit in _KINDS.items() if handle.type & bit), "accelerator"),  # oclgrind claims all
+        compute_units=handle.max_compute_units,
+        max_work_group=handle.max_work_group_size,
+        max_work_items=tuple(handle.max_work_item_sizes),
+        local_memory=handle.local_mem_size,
+        global_memory=handle.global_mem_size,
+        max_allocation=handle.max_mem_alloc_size,
+        # not the preferred width: Intel's CPU compiler says 1, since it vectorises over work-items by itself, on 8 or 16 lanes
+        vector_width=max(1, handle.native_vector_width_float),
+        unified_memory=bool(_optional(lambda: handle.host_unified_memory)),  # deprecated by OpenCL 2.0, answered still
+        fp64=fp64,
+        fp16="cl_khr_fp16" in extensions,
+        subgroups="cl_khr_subgroups" in extensions or _optional(lambda: handle.max_num_sub_groups) > 0,
+        base_alignment=max(1, handle.mem_base_addr_align // 8),
+        atomic_float32=_atomic(handle, _ADD_FLOAT32) or "cas",
+        atomic_float64=(_atomic(handle, _ADD_FLOAT64) or swap64) if fp64 else None,
+        simulator="oclgrind" in handle.platform.name.lower(),
+        handle=handle,
+    )
+
+
+def _optional(query: Callable[[], Any]) -> int:
+    """Ask what older drivers refuse to answer: 0 then."""
+    try:
+        return int(query())
+    except cl.Error:
+        return 0
+
+
+def _index(handle: cl.Device) -> str:
+    for number, platform in enumerate(runtimes.platforms()):
+        if platform == handle.platform and handle in (siblings := platform.get_devices()):
+            return f"{number}:{siblings.index(handle)}"
+    return ""
+
+
+def _atomic(handle: cl.Device, add: _AtomicAdd) -> str | None:
+    """Name the best atomic addition in hardware, or None."""
+    platform = handle.platform.name.strip()
+    if "cl_ext_float_atomics" in handle.extensions.split() and _capabilities(handle, add.query) & _GLOBAL_ADD:
+        return "ext"
+    # PoCL and rusticl show NVIDIA's hardware too, but only NVIDIA's own compiler takes PTX
+    if platform == _NVIDIA and _optional(lambda: handle.compute_capability_major_nv) >= add.ptx:
+        return "nvidia"
+    return "amd" if platform == _AMD and add.amdgpu.match(handle.name) else None
+
+
+def _capabilities(handle: cl.Device, query: int) -> int:
+    """Ask for cl_device_fp_atomic_capabilities_ext, which pyopencl does not know; 0 (then compare-and-swap serves) if nothing answers."""
+    # a symbol is found through the module that is linked to the loader; on Windows only in the loader, which lies in the wheel
+    wheel = Path(cl.__file__).parent.parent / "pyopencl.libs"
+    libraries = wheel.glob("opencl-*.dll") if sys.platform == "win32" else [Path(pyopencl._cl.__file__)]
+    answer = ctypes.c_uint64(0)
+    for library in libraries:
+        get_device_info = ctypes.CDLL(str(library)).clGetDeviceInfo
+        get_device_info(ctypes.c_void_p(handle.int_ptr), query, ctypes.c_size_t(8), ctypes.byref(answer), None)
+    return answer.value

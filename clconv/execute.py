@@ -1,0 +1,95 @@
+"""A schedule, a queue and buffers -> events. The only place that launches anything."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock
+
+import numpy as np
+import pyopencl as cl
+
+from clconv.errors import DeviceError, OutOfMemoryError
+from clconv.program import compiled
+from clconv.schedule import Fill, Schedule, Step
+
+log = logging.getLogger("clconv")
+
+_OUT_OF_MEMORY = ("MEM_OBJECT_ALLOCATION_FAILURE", "OUT_OF_RESOURCES", "OUT_OF_HOST_MEMORY", "INVALID_BUFFER_SIZE")
+
+
+@contextmanager
+def driver_errors(device: cl.Device, doing: str) -> Iterator[None]:
+    """Turn what the driver raises while `doing` something into this library's errors."""
+    try:
+        yield
+    except cl.Error as error:
+        where = f"{device.name.strip()} ({device.platform.name}) failed while {doing}: {error}"
+        if isinstance(error, cl.MemoryError) or any(code in str(error) for code in _OUT_OF_MEMORY):
+            limits = f"the device has {device.global_mem_size} bytes, {device.max_mem_alloc_size} at most in one buffer"
+            raise OutOfMemoryError(f"{where}; {limits}") from error
+        raise DeviceError(where) from error
+
+
+def allocate(context: cl.Context, device: cl.Device, name: str, size: int) -> cl.Buffer:
+    """A device buffer of `size` bytes (at least one: OpenCL has no empty buffers)."""
+    with driver_errors(device, f"allocating {size} bytes for {name}"):
+        return cl.Buffer(context, cl.mem_flags.READ_WRITE, max(size, 1))
+
+
+def run(
+    steps: Sequence[Step], queue: cl.CommandQueue, buffers: Mapping[str, cl.Buffer], wait_for: Sequence[cl.Event] = ()
+) -> list[cl.Event]:
+    """Enqueue the steps one after another and return what a later command has to wait for.
+
+    Each step waits for the one before it, so that out-of-order queues are right too.
+    """
+    events = list(wait_for)
+    for step in steps:
+        events = [_enqueue(step, queue, buffers, events)]
+    return events
+
+
+def _enqueue(step: Step, queue: cl.CommandQueue, buffers: Mapping[str, cl.Buffer], events: Sequence[cl.Event]) -> cl.Event:
+    if isinstance(step, Fill):
+        buffer = buffers[step.buffer]
+        with driver_errors(queue.device, f"filling {step.buffer}"):
+            return cl.enqueue_fill_buffer(queue, buffer, np.uint8(0), 0, buffer.size, wait_for=list(events))
+    kernel = compiled(queue.context, queue.device, step.kernel)
+    log.info("launch %s, global %s, local %s", step.kernel.name, step.global_size, step.local_size)
+    with driver_errors(queue.device, f"launching {step.kernel.name}"):
+        return kernel.enqueue(queue, step, [buffers[name] for name in step.buffers], events)
+
+
+def copy_of(queue: cl.CommandQueue, name: str, buffer: cl.Buffer, size: int, wait_for: Sequence[cl.Event]) -> tuple[cl.Buffer, list[cl.Event]]:
+    """A device copy of the first `size` bytes of a buffer."""
+    copied = allocate(queue.context, queue.device, name, size)
+    with driver_errors(queue.device, f"copying {name}"):
+        return copied, [cl.enqueue_copy(queue, copied, buffer, byte_count=size, wait_for=list(wait_for))]
+
+
+class Workspace:
+    """Temporaries of schedules: allocated for each call, or kept between calls when told.
+
+    What was kept is lent together with the events of its last use, so that calls on several threads or queues stay apart.
+    """
+
+    def __init__(self, keep: bool) -> None:
+        self._keep = keep
+        self._free: dict[Schedule, list[tuple[dict[str, cl.Buffer], list[cl.Event]]]] = {}
+        self._lock = Lock()
+
+    def allocate(self, queue: cl.CommandQueue, sizes: Mapping[str, int]) -> dict[str, cl.Buffer]:
+        return {name: allocate(queue.context, queue.device, name, size) for name, size in sizes.items()}
+
+    @contextmanager
+    def borrow(self, queue: cl.CommandQueue, schedule: Schedule, prepared: bool) -> Iterator[tuple[dict[str, cl.Buffer], list[cl.Event]]]:
+        """The schedule's temporaries, and the events that they wait for: the borrower replaces these by its own."""
+        with self._lock:
+            free = self._free.setdefault(schedule, [])
+            buffers, busy = free.pop() if free else ({}, [])
+        wanted = {**schedule.temporaries, **({} if prepared else schedule.kept)}
+        buffers |= self.allocate(queue, {name: size for name, size in wanted.items() if name not in buffers})
+        yield {name: buffers[name] for name in wanted}, busy
+        if self._keep:
+            with self._lock:
+                free.append((buffers, busy))

@@ -1,0 +1,77 @@
+"""NumPy arrays in, NumPy arrays out: without a copy where the device works on the host's memory."""
+
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+
+from clconv.arrays import NumpyArray
+from clconv.device import Device
+from clconv.execute import allocate, driver_errors
+from clconv.problem import Shape
+
+_READ = cl.mem_flags.READ_ONLY
+_HOST = cl.mem_flags.USE_HOST_PTR
+
+
+class NumpyDoor:
+    """One call's NumPy operands and results."""
+
+    def __init__(self, queue: cl.CommandQueue, device: Device) -> None:
+        self.queue = queue
+        self.device = device
+        self.events: list[cl.Event] = []
+        self._inputs: list[NumpyArray] = []
+        self._results: dict[str, tuple[NumpyArray, cl.Buffer, Any]] = {}
+
+    def read(self, name: str, array: NumpyArray) -> cl.Buffer:
+        """Zero copy of a row-major array in native byte order; others are brought into that form first."""
+        ready = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        self._inputs += [array, ready]
+        flags = _READ | (_HOST if self.device.unified_memory else cl.mem_flags.COPY_HOST_PTR)
+        with driver_errors(self.queue.device, f"taking {ready.nbytes} bytes of {name}"):
+            return cl.Buffer(self.queue.context, flags, hostbuf=_bytes(ready)) if ready.size else allocate(self.queue.context, self.queue.device, name, 1)
+
+    def write(self, name: str, shape: Shape, dtype: str, out: NumpyArray | None = None) -> cl.Buffer:
+        """The caller's `out` itself where it is row-major and overlaps no operand; else it is filled at the end."""
+        in_place = out is not None and self._writable_in_place(out)
+        result = out if in_place else np.empty(shape, np.dtype(dtype))
+        assert result is not None
+        buffer = self._result_buffer(name, result)
+        self._results[name] = (result, buffer, None if in_place else out)
+        return buffer
+
+    def _writable_in_place(self, out: NumpyArray) -> bool:
+        plain = out.flags.c_contiguous and out.flags.aligned and out.dtype.isnative
+        return plain and not any(np.may_share_memory(out, array) for array in self._inputs)
+
+    def _result_buffer(self, name: str, result: NumpyArray) -> cl.Buffer:
+        if not result.size or not self.device.unified_memory:
+            return allocate(self.queue.context, self.queue.device, name, result.nbytes)
+        with driver_errors(self.queue.device, f"taking {result.nbytes} bytes for {name}"):
+            return cl.Buffer(self.queue.context, cl.mem_flags.READ_WRITE | _HOST, hostbuf=_bytes(result))
+
+    def first_nan(self, name: str, array: NumpyArray) -> tuple[int, ...] | None:
+        found = np.isnan(array)
+        return tuple(int(i) for i in np.unravel_index(np.argmax(found), array.shape)) if found.any() else None
+
+    def finish(self, events: list[cl.Event]) -> dict[str, NumpyArray]:
+        """Wait, and bring the results home."""
+        with driver_errors(self.queue.device, "finishing a call"):
+            return {name: self._home(*entry, events) for name, entry in self._results.items()}
+
+    def _home(self, result: NumpyArray, buffer: cl.Buffer, out: NumpyArray | None, events: list[cl.Event]) -> NumpyArray:
+        if result.size and self.device.unified_memory:
+            view, _ = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, (result.nbytes,), np.uint8, wait_for=events, is_blocking=True)
+            view.base.release(self.queue).wait()
+        elif result.size:
+            cl.enqueue_copy(self.queue, _bytes(result), buffer, wait_for=events, is_blocking=True)
+        if out is None:
+            return result
+        out[...] = result
+        return out
+
+
+def _bytes(array: NumpyArray) -> NumpyArray:
+    """The memory of a row-major array as bytes: drivers' bindings don't know every element type."""
+    return array.reshape(-1).view(np.uint8)

@@ -1,0 +1,106 @@
+"""pyopencl arrays in, pyopencl arrays out: on their queue, without host copies and without waiting."""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+import pyopencl.array as cla
+
+from clconv.arrays import copy
+from clconv.device import Device
+from clconv.execute import allocate, driver_errors, run
+from clconv.problem import Shape
+from clconv.schedule import Kernel, Launch, ceil_div, storage
+
+_NAN_CHUNKS = 1 << 16
+
+
+class OpenCLDoor:
+    """One call's device operands and results."""
+
+    def __init__(self, queue: cl.CommandQueue, device: Device) -> None:
+        self.queue = queue
+        self.device = device
+        self.events: list[cl.Event] = []
+        self._inputs: list[cla.Array] = []
+        self._results: dict[str, tuple[cla.Array, Any]] = {}
+
+    def read(self, name: str, array: cla.Array) -> Any:
+        """The array's own memory where it is row-major and starts where a buffer may; else a row-major copy."""
+        self._inputs.append(array)
+        buffer = self._own_memory(array)
+        if buffer is None:
+            packed = self._empty(name, array.shape, array.dtype)
+            copy(array, packed)
+            array, buffer = packed, packed.base_data
+        self.events += array.events
+        return buffer
+
+    def write(self, name: str, shape: Shape, dtype: str, out: cla.Array | None = None) -> Any:
+        in_place = None if out is None or self._overlaps(out) else self._own_memory(out)
+        if out is not None and in_place is not None:
+            self.events += out.events
+            self._results[name] = (out, None)
+            return in_place
+        result = self._empty(name, shape, np.dtype(dtype))
+        self._results[name] = (result, out)
+        return result.base_data
+
+    def _overlaps(self, out: cla.Array) -> bool:
+        return any(out.base_data == array.base_data for array in self._inputs)
+
+    def _own_memory(self, array: cla.Array) -> Any:
+        if not array.flags.c_contiguous:
+            return None
+        if array.offset == 0:
+            return array.base_data
+        whole = isinstance(array.base_data, cl.Buffer) and array.base_data.associated_memobject is None
+        if not whole or array.offset % self.device.base_alignment or not array.size:
+            return None
+        return array.base_data.get_sub_region(array.offset, array.nbytes)
+
+    def _empty(self, name: str, shape: Shape, dtype: Any) -> cla.Array:
+        allocator = next((array.allocator for array in self._inputs), None)
+        with driver_errors(self.queue.device, f"allocating {prod(shape) * dtype.itemsize} bytes for {name}"):
+            return cla.Array(self.queue, shape, dtype, allocator=allocator)
+
+    def first_nan(self, name: str, array: cla.Array) -> tuple[int, ...] | None:
+        """Searched in chunks on the device; the chunk that has one is looked through on the host."""
+        if not array.size:
+            return None
+        packed = array
+        if not array.flags.c_contiguous or array.offset:
+            packed = self._empty(name, array.shape, array.dtype)
+            copy(array, packed)
+        chunk = self._nan_chunk(packed)
+        if chunk is None:
+            return None
+        start, stop = chunk
+        values = np.empty(stop - start, array.dtype)
+        cl.enqueue_copy(self.queue, values.view(np.uint8), packed.base_data, src_offset=start * array.dtype.itemsize, is_blocking=True)
+        return tuple(int(i) for i in np.unravel_index(start + int(np.argmax(np.isnan(values))), array.shape))
+
+    def _nan_chunk(self, array: cla.Array) -> tuple[int, int] | None:
+        size = ceil_div(array.size, _NAN_CHUNKS)
+        chunks = ceil_div(array.size, size)
+        first = np.array([chunks], np.int32)
+        buffer = allocate(self.queue.context, self.queue.device, "first", first.nbytes)
+        written = cl.enqueue_copy(self.queue, buffer, first, is_blocking=False)
+        kernel = Kernel.of("find_nan", **storage(array.dtype.name, array.size >= 1 << 31))
+        launch = Launch(kernel, ("values", "first"), (np.int64(array.size), np.int64(size)), (chunks,))
+        events = run([launch], self.queue, {"values": array.base_data, "first": buffer}, [written, *array.events])
+        cl.enqueue_copy(self.queue, first, buffer, wait_for=events, is_blocking=True)
+        at = int(first[0])
+        return None if at == chunks else (at * size, min((at + 1) * size, array.size))
+
+    def finish(self, events: list[cl.Event]) -> dict[str, cla.Array]:
+        """The results, carrying the events that complete them."""
+        finished = {}
+        for name, (result, out) in self._results.items():
+            for event in events:
+                result.add_event(event)
+            if out is not None:
+                copy(result, out)
+            finished[name] = result if out is None else out
+        return finished

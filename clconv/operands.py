@@ -1,0 +1,85 @@
+"""The arrays of one call against a Problem: derive it from them, or check them against it. Nothing is allocated here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clconv.arrays import dtype_name, is_device_array
+from clconv.errors import ProblemError
+from clconv.problem import OPERANDS, Problem, check_shape, infer_offset_groups
+
+GRADIENT_OF = {"grad_output": "output", "out": "output"}
+
+
+def problem_of(operands: Mapping[str, Any], *, convolution: bool, **options: Any) -> Problem:
+    """The problem that the operands describe; `convolution` says that there are no offsets.
+
+    `operands` maps names to arrays or None; `options` are stride, padding, dilation, convention, nonfinite and precision.
+    """
+    given = {name: array for name, array in operands.items() if array is not None and name in OPERANDS}
+    required = ("input", "weight") if convolution else ("input", "offset", "weight")
+    for name in required:
+        if name not in given:
+            raise ProblemError(f"{name}: expected an array, got None")
+    is_device_array(given)
+    dtypes = {name: dtype_name(name, array) for name, array in given.items()}
+    shape = _input_shape(given["input"])
+    if given["weight"].ndim != 4:
+        raise ProblemError(f"weight: expected 4 dimensions (O, C/groups, KH, KW), got shape {given['weight'].shape}")
+    return Problem.create(
+        shape,
+        given["weight"].shape,
+        offset_groups=None if convolution else _offset_groups(given),
+        mask="mask" in given,
+        bias="bias" in given,
+        dtypes=dtypes,
+        **options,
+    )
+
+
+def check(problem: Problem, arrays: Mapping[str, Any]) -> bool:
+    """Raise ProblemError unless shapes and element types are the problem's; returns whether the call is unbatched (3-D input).
+
+    `arrays` may also hold grad_output and out.
+    """
+    given = {name: array for name, array in arrays.items() if array is not None}
+    is_device_array(given)
+    witness = next((given[name] for name in ("input", "grad_output") if name in given), None)
+    unbatched = witness is not None and witness.ndim == 3
+    if unbatched and problem.batch != 1:
+        raise ProblemError(f"input: expected {problem.batch} images (4 dimensions), got shape {tuple(given['input'].shape)}")
+    for name, array in given.items():
+        operand = GRADIENT_OF.get(name, name)
+        if operand not in problem.shapes():
+            raise ProblemError(f"{name}: expected None, for the problem has no {name}; got shape {array.shape}")
+        check_shape(problem, operand, array.shape, unbatched=unbatched, label=name)
+        _check_dtype(problem, name, operand, array)
+    return unbatched
+
+
+def check_needs(needs: Any, problem: Problem) -> frozenset[str]:
+    """Names of the wanted gradients that the problem has; None means all."""
+    if needs is None:
+        return frozenset(problem.operands())
+    names = {needs} if isinstance(needs, str) else set(needs)
+    if unknown := names - set(OPERANDS):
+        raise ProblemError(f"needs: expected names out of {', '.join(OPERANDS)}, got {', '.join(sorted(map(repr, unknown)))}")
+    return frozenset(names) & frozenset(problem.operands())
+
+
+def _input_shape(array: Any) -> tuple[int, ...]:
+    if array.ndim not in (3, 4):
+        raise ProblemError(f"input: expected 4 dimensions (N, C, H, W), or 3 for one image, got shape {array.shape}")
+    return tuple(array.shape) if array.ndim == 4 else (1, *array.shape)
+
+
+def _offset_groups(given: Mapping[str, Any]) -> int:
+    offset, dimensions = given["offset"], given["input"].ndim
+    if offset.ndim != dimensions:
+        raise ProblemError(f"offset: expected {dimensions} dimensions as input has, got shape {offset.shape}")
+    return infer_offset_groups(offset.shape, *given["weight"].shape[2:])
+
+
+def _check_dtype(problem: Problem, name: str, operand: str, array: Any) -> None:
+    got, expected = dtype_name(name, array), problem.dtype_of(operand)
+    if got != expected:
+        raise ProblemError(f"{name}: expected {expected}, got {got}")

@@ -1,0 +1,257 @@
+"""Plan: what is decided once for repeated calls of one shape."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+import pyopencl as cl
+
+from clconv import backward_data, backward_weight, tuning
+from clconv.arrays import Door, common_queue, is_device_array
+from clconv.device import Device, resolve
+from clconv.errors import ProblemError
+from clconv.execute import Workspace, copy_of, run
+from clconv.gradients import Gradients
+from clconv.numpy_arrays import NumpyDoor
+from clconv.opencl_arrays import OpenCLDoor
+from clconv.operands import check, check_needs
+from clconv.problem import OPERANDS, Problem
+from clconv.schedule import Fill, Request, Schedule
+
+_queues_lock = Lock()
+
+
+class Plan:
+    """A deformable convolution of one shape on one device, for repeated calls.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (N, C, H, W).
+    weight_shape : tuple of int
+        (O, C/groups, KH, KW).
+    dtype : {"float32", "float16", "bfloat16", "float64"}
+        Element type of all arrays; offset and mask may differ where `offset_dtype`, `mask_dtype` say "float32" beside half data.
+    offset_groups : int or None
+        Groups of channels that share offsets; None is an ordinary convolution.
+    mask, bias : bool
+        Whether calls bring them.
+    stride, padding, dilation, convention, nonfinite, precision
+        As in `deform_conv2d`.
+    deterministic : bool
+        Bit-identical gradients from run to run.
+    device : None, str, pyopencl.Device or Device
+        Where to run, see `clconv.resolve`.
+    queue : pyopencl.CommandQueue, optional
+        Queue to use; pyopencl arrays must be on it. By default one that the library keeps for the device.
+    variants : mapping, optional
+        Name of the variant for "forward", "backward_data" or "backward_weight", where it shouldn't be chosen automatically.
+
+    Raises
+    ------
+    ProblemError
+        The arguments don't fit together.
+    UnsupportedError
+        The device can't do it.
+
+    Examples
+    --------
+    >>> plan = clconv.Plan((1, 64, 90, 160), (64, 64, 3, 3), padding=1, mask=True)
+    >>> plan.set_weight(weight)
+    >>> output = plan.forward(input, offset, mask=mask)
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        weight_shape: Sequence[int],
+        *,
+        dtype: str = "float32",
+        offset_groups: int | None = 1,
+        mask: bool = False,
+        bias: bool = False,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        convention: str = "torchvision",
+        nonfinite: str = "propagate",
+        precision: str | None = None,
+        deterministic: bool = False,
+        device: Any = None,
+        queue: cl.CommandQueue | None = None,
+        offset_dtype: str | None = None,
+        mask_dtype: str | None = None,
+        variants: Mapping[str, str] | None = None,
+    ) -> None:
+        problem = Problem.create(
+            tuple(input_shape),
+            tuple(weight_shape),
+            offset_groups=offset_groups,
+            mask=mask,
+            bias=bias,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            dtypes={"input": str(dtype), "offset": offset_dtype or str(dtype), "mask": mask_dtype or str(dtype)},
+            convention=convention,
+            nonfinite=nonfinite,
+            precision=precision,
+        )
+        self._prepare(problem, deterministic, queue_for(device, queue), Workspace(keep=True), variants or {})
+
+    def _prepare(
+        self, problem: Problem, deterministic: bool, queue: cl.CommandQueue, workspace: Workspace, variants: Mapping[str, str]
+    ) -> None:
+        self.problem = problem
+        self.deterministic = bool(deterministic)
+        self.queue = queue
+        self.device = Device.of(queue.device)
+        self._workspace = workspace
+        self._variants = dict(variants)
+        self._weight: dict[str, Any] = {}
+        self._schedules: dict[tuple[str, frozenset[str]], Schedule] = {}
+        if unknown := set(self._variants) - set(tuning.PASSES):
+            raise ProblemError(f"variants: expected names out of {', '.join(tuning.PASSES)}, got {', '.join(sorted(map(repr, unknown)))}")
+        self._schedule("forward", frozenset())
+
+    def _schedule(self, which: str, needs: frozenset[str]) -> Schedule:
+        key = (which, needs)
+        if key not in self._schedules:
+            request = Request(self.problem, needs, self.deterministic)
+            self._schedules[key] = tuning.choose(which, request, self.device, self._variants.get(which))
+        return self._schedules[key]
+
+    def _backward_schedules(self, needs: frozenset[str]) -> list[Schedule]:
+        passes = (("backward_data", backward_data.GRADIENTS), ("backward_weight", backward_weight.GRADIENTS))
+        return [self._schedule(which, needs & gradients) for which, gradients in passes if needs & gradients]
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Device memory beyond operands and results that a forward or a whole backward call takes at most, in bytes."""
+        backward = self._backward_schedules(frozenset(self.problem.operands()))
+        return max(self._schedule("forward", frozenset()).workspace_bytes, sum(schedule.workspace_bytes for schedule in backward))
+
+    def __repr__(self) -> str:
+        needs = frozenset(self.problem.operands())
+        chosen = {which: self._schedule(which, needs & gradients) for which, gradients in (
+            ("forward", frozenset[str]()), ("backward_data", backward_data.GRADIENTS), ("backward_weight", backward_weight.GRADIENTS))}  # fmt: skip
+        passes = ", ".join(f"{which}={schedule.variant} ({schedule.tile})" for which, schedule in chosen.items())
+        shapes = self.problem.shapes()
+        return f"Plan(input {shapes['input']}, weight {shapes['weight']}, {self.problem.dtype}, on {self.device.label}: {passes})"
+
+    def set_weight(self, weight: Any) -> None:
+        """Keep a copy of `weight` on the device, so that calls need not bring it and don't prepare it again.
+
+        Parameters
+        ----------
+        weight : ndarray or pyopencl.array.Array or None
+            Shape (O, C/groups, KH, KW). None forgets the weight.
+        """
+        self._weight = {}
+        if weight is None:
+            return
+        check(self.problem, {"weight": weight})
+        door = self._door({"weight": weight})
+        schedule = self._schedule("forward", frozenset())
+        copied, events = copy_of(self.queue, "weight", door.read("weight", weight), self.problem.bytes_of("weight"), door.events)
+        prepared = self._workspace.allocate(self.queue, schedule.kept)
+        events = run(schedule.prepare, self.queue, {"weight": copied, **prepared}, events)
+        cl.wait_for_events(events)
+        self._weight = {"weight": copied, **prepared}
+
+    def forward(self, input: Any, offset: Any = None, weight: Any = None, bias: Any = None, mask: Any = None, *, out: Any = None) -> Any:
+        """The output, shape (N, O, OH, OW); operands as in `deform_conv2d`, `weight` unless `set_weight` was called."""
+        operands = {"input": input, "offset": offset, "weight": weight, "bias": bias, "mask": mask}
+        unbatched = self._check(operands, {"out": out})
+        door = self._door({**operands, "out": out})
+        buffers = self._read(door, operands)
+        buffers["output"] = door.write("output", self._shape("output", unbatched), self.problem.dtype, out)
+        return self._finish(door, [self._schedule("forward", frozenset())], buffers, ("output",))["output"]
+
+    def backward(
+        self, grad_output: Any, input: Any, offset: Any = None, weight: Any = None, bias: Any = None, mask: Any = None, *, needs: Any = None
+    ) -> Gradients:
+        """The gradients that `needs` names (None: all that the problem has); operands as in `deform_conv2d_backward`."""
+        operands = {"input": input, "offset": offset, "weight": weight, "mask": mask}
+        unbatched = self._check({**operands, "bias": bias}, {"grad_output": grad_output}, absent=("bias",))
+        wanted = check_needs(needs, self.problem)
+        door = self._door({"grad_output": grad_output, **operands})
+        buffers = self._read(door, {"grad_output": grad_output, **operands})
+        names = tuple(name for name in OPERANDS if name in wanted)
+        for name in names:
+            buffers[f"grad_{name}"] = door.write(f"grad_{name}", self._shape(name, unbatched), self.problem.dtype_of(name))
+        results = self._finish(door, self._backward_schedules(wanted), buffers, tuple(f"grad_{name}" for name in names))
+        return Gradients(**{name: results.get(f"grad_{name}") for name in OPERANDS})
+
+    def _check(self, operands: Mapping[str, Any], others: Mapping[str, Any], absent: tuple[str, ...] = ()) -> bool:
+        unbatched = check(self.problem, {**operands, **others})
+        kept = ("weight",) if self._weight else ()
+        for name in self.problem.operands():
+            if operands[name] is None and name not in absent + kept:
+                raise ProblemError(f"{name}: expected an array of shape {self.problem.shapes()[name]}, got None")
+        if "grad_output" in others and others["grad_output"] is None:
+            raise ProblemError("grad_output: expected an array, got None")
+        return unbatched
+
+    def _shape(self, name: str, unbatched: bool) -> tuple[int, ...]:
+        shape = self.problem.shapes()[name]
+        return shape[1:] if unbatched and name in ("input", "offset", "mask", "output") else shape
+
+    def _door(self, arrays: Mapping[str, Any]) -> Door:
+        if not is_device_array(arrays):
+            return NumpyDoor(self.queue, self.device)
+        common_queue(arrays, self.queue)
+        return OpenCLDoor(self.queue, self.device)
+
+    def _read(self, door: Door, operands: Mapping[str, Any]) -> dict[str, Any]:
+        if self.problem.nonfinite == "raise" and operands["offset"] is not None:
+            position = door.first_nan("offset", operands["offset"])
+            if position is not None:
+                raise ProblemError(f"offset: expected coordinates without NaN (nonfinite='raise'), got NaN first at {position}")
+        given = {name: array for name, array in operands.items() if array is not None}
+        return {name: door.read(name, array) for name, array in given.items()} | ({} if "weight" in given else self._weight)
+
+    def _finish(self, door: Door, schedules: Sequence[Schedule], buffers: dict[str, Any], results: tuple[str, ...]) -> dict[str, Any]:
+        if self.problem.batch == 0:
+            steps = [Fill(name) for name in results if name in ("grad_weight", "grad_bias")]
+            return door.finish(run(steps, self.queue, buffers, door.events))
+        events = list(door.events)
+        for schedule in schedules:
+            prepared = set(schedule.kept) <= set(buffers)
+            with self._workspace.borrow(self.queue, schedule, prepared) as (temporaries, busy):
+                steps = schedule.steps if prepared else (*schedule.prepare, *schedule.steps)
+                events = run(steps, self.queue, {**buffers, **temporaries}, events + busy)
+                busy[:] = events
+        return door.finish(events)
+
+
+def queue_for(device: Any, queue: cl.CommandQueue | None) -> cl.CommandQueue:
+    """The caller's queue, or the one that the library keeps for the device; ProblemError if they contradict each other."""
+    if queue is None:
+        with _queues_lock:
+            return _default_queue(resolve(device))
+    if not isinstance(queue, cl.CommandQueue):
+        raise ProblemError(f"queue: expected a pyopencl.CommandQueue, got {type(queue).__name__}")
+    if device is not None and resolve(device) != Device.of(queue.device):
+        raise ProblemError(f"queue: expected one on {resolve(device).label}, as device= says, got one on {Device.of(queue.device).label}")
+    return queue
+
+
+@lru_cache(maxsize=64)
+def _default_queue(device: Device) -> cl.CommandQueue:
+    return cl.CommandQueue(_default_context(device))
+
+
+@lru_cache(maxsize=64)
+def _default_context(device: Device) -> cl.Context:
+    """Held here, for Intel's CPU runtime takes a context down that only a queue refers to."""
+    return cl.Context([device.handle])
+
+
+@lru_cache(maxsize=64)
+def plan_of(problem: Problem, deterministic: bool, queue: cl.CommandQueue) -> Plan:
+    """A plan behind the plain functions: it keeps decisions, but no memory."""
+    plan = Plan.__new__(Plan)
+    plan._prepare(problem, deterministic, queue, Workspace(keep=False), {})
+    return plan

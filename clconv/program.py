@@ -1,0 +1,83 @@
+"""Compiled kernels, cached by context and exactly their template arguments; one compilation per specialisation."""
+
+import logging
+import tempfile
+import threading
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyopencl as cl
+
+from clconv.errors import BuildError
+from clconv.schedule import Kernel, Launch
+from clconv.source import render
+
+log = logging.getLogger("clconv")
+
+CAPACITY = 1024
+"""Compiled kernels that stay in memory; beyond it the least recently used goes."""
+
+
+@dataclass
+class Compiled:
+    """A kernel that can be launched from several threads: setting arguments and enqueueing is one step under a lock."""
+
+    kernel: cl.Kernel
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def enqueue(self, queue: cl.CommandQueue, launch: Launch, buffers: Sequence[cl.Buffer], wait_for: Sequence[cl.Event]) -> cl.Event:
+        with self.lock:
+            self.kernel.set_args(*buffers, *launch.scalars)
+            return cl.enqueue_nd_range_kernel(queue, self.kernel, launch.global_size, launch.local_size, wait_for=list(wait_for))
+
+
+@dataclass
+class _Entry:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    compiled: Compiled | None = None
+
+
+_entries: "OrderedDict[tuple[cl.Context, cl.Device, Kernel], _Entry]" = OrderedDict()
+_entries_lock = threading.Lock()
+
+
+def compiled(context: cl.Context, device: cl.Device, kernel: Kernel) -> Compiled:
+    """The compiled kernel, built on first use; other threads that want the same one wait for that build."""
+    key = (context, device, kernel)
+    with _entries_lock:
+        entry = _entries.setdefault(key, _Entry())
+        _entries.move_to_end(key)
+        if len(_entries) > CAPACITY:
+            _entries.popitem(last=False)
+    with entry.lock:
+        if entry.compiled is None:
+            entry.compiled = Compiled(_build(context, device, kernel))
+        return entry.compiled
+
+
+def _build(context: cl.Context, device: cl.Device, kernel: Kernel) -> cl.Kernel:
+    source, start = render(kernel), time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cl.CompilerWarning)
+            program = cl.Program(context, source).build(list(kernel.options), [device])
+        built = cl.Kernel(program, kernel.name)
+    except (cl.Error, RuntimeError) as error:
+        raise BuildError(_account(device, kernel, source, error)) from error
+    log.info("built %s for %s in %.2f s", kernel.name, device.name.strip(), time.perf_counter() - start)
+    return built
+
+
+def _account(device: cl.Device, kernel: Kernel, source: str, error: Exception) -> str:
+    numbered = "\n".join(f"{number:4d}  {line}" for number, line in enumerate(source.splitlines(), 1))
+    with tempfile.NamedTemporaryFile("w", prefix=f"{kernel.name}-", suffix=".cl.txt", delete=False, encoding="utf-8") as file:
+        file.write(numbered)
+    return (
+        f"{device.name.strip()} ({device.platform.name}, driver {device.driver_version}) refused kernel {kernel.name}\n"
+        f"arguments: {dict(kernel.arguments)}\noptions: {' '.join(kernel.options) or 'none'}\n"
+        f"numbered source: {Path(file.name)}\n{error}"
+    )

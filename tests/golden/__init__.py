@@ -1,0 +1,1 @@
+"""Values that other systems computed once, and the programs that made them."""
