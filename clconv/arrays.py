@@ -28,8 +28,8 @@ class Door(Protocol):
     def write(self, name: str, shape: Shape, dtype: str, out: Any = None) -> cl.Buffer:
         """A buffer for a result, row-major; its array is `out` if the caller gave one."""
 
-    def first_nan(self, name: str, array: Any) -> tuple[int, ...] | None:
-        """Index of the first NaN; None if there is none. Waits."""
+    def first_nonfinite(self, array: Any, infinities: bool) -> tuple[int, ...] | None:
+        """Index of the first NaN (or infinity, where these count); None if there is none. Waits."""
 
     @property
     def events(self) -> list[cl.Event]:

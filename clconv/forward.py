@@ -2,7 +2,25 @@
 
 from typing import TYPE_CHECKING
 
-from clconv.schedule import Kernel, Launch, Request, Schedule, Tile, Variant, ceil_div, lanes, present, round_up, sizes, specialisation
+import numpy as np
+
+from clconv.problem import Problem
+from clconv.schedule import (
+    Kernel,
+    Launch,
+    Request,
+    Schedule,
+    Tile,
+    Variant,
+    accumulator_bytes,
+    ceil_div,
+    lanes,
+    present,
+    round_up,
+    sizes,
+    specialisation,
+    storage,
+)
 
 if TYPE_CHECKING:
     from clconv.device import Device
@@ -28,4 +46,108 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     return Schedule("plain", tile, (launch,), {})
 
 
-VARIANTS = (Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule),)
+def channels_last(problem: Problem, block: int = 16) -> tuple[Launch, dict[str, int]]:
+    """The launch that makes input_last [N][H*W + 1][C] in the accumulator's type, and that temporary."""
+    pixels = problem.height * problem.width
+    kernel = Kernel.of("channels_last", channels=problem.in_channels, block=block, **storage(problem.dtype, problem.wide))
+    launch = Launch(kernel, ("input", "input_last"), (np.int32(pixels),), (ceil_div(pixels + 1, block), problem.batch))
+    return launch, {"input_last": problem.batch * (pixels + 1) * problem.in_channels * accumulator_bytes(problem)}
+
+
+def pack_weight(problem: Problem, tile_out: int, device: "Device") -> tuple[Launch, dict[str, int]]:
+    """The launch that makes packed_weight [groups][tiles][K * C/groups][tile_out] in the accumulator's type, and that temporary."""
+    count = problem.groups * round_up(problem.group_out, tile_out) * problem.taps * problem.group_in
+    kernel = Kernel.of("pack_weight", tile_out=tile_out, **specialisation(problem))
+    size = lanes(device)
+    launch = Launch(kernel, ("weight", "packed_weight"), (), (round_up(count, size),), (size,))
+    return launch, {"packed_weight": count * accumulator_bytes(problem)}
+
+
+def _block_supports(request: Request, device: "Device") -> str | None:
+    if request.problem.height * request.problem.width >= (1 << 31) - 1:
+        return "it counts an image's pixels in 32 bits"
+    return None
+
+
+def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
+    """Sums fill the vector registers: 6 x 2 of 16 where vectors are of 32 bytes, 6 x 4 of 32 where they are of 64."""
+    problem = request.problem
+    vec = max(2, min(16, device.vector_width) * 4 // accumulator_bytes(problem))
+    most = 4 if device.vector_width >= 16 else 2
+    tiles = []
+    for item_vecs in (most, 1):
+        for chunk in (256, 128, 384):
+            channels = min(problem.group_in, chunk)
+            taps = min(problem.taps, max(1, chunk // problem.group_in))
+            item_pixels = 6 if item_vecs == most else 8
+            tiles.append(Tile.of(vec=vec, item_pixels=item_pixels, item_vecs=item_vecs, tile_pixels=96, chunk_channels=channels, chunk_taps=taps))
+    narrow = problem.group_out <= vec
+    return tuple(tiles[3:] + tiles[:3] if narrow else tiles)
+
+
+def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+    problem = request.problem
+    tile_out = tile["item_vecs"] * tile["vec"]
+    transpose, last = channels_last(problem)
+    pack, packed = pack_weight(problem, tile_out, device)
+    blocks = problem.batch * ceil_div(problem.out_height * problem.out_width, tile["tile_pixels"])
+    threads = max(1, min(device.compute_units, blocks))
+    slice_elements = tile["tile_pixels"] * (tile["chunk_channels"] * tile["chunk_taps"] + round_up(problem.group_out, tile_out))
+    launch = Launch(
+        Kernel.of("forward_block", **dict(tile.sizes), **specialisation(problem)),
+        ("input_last", *present(problem, "offset", "mask"), "packed_weight", *present(problem, "bias"), "output", "scratch"),
+        sizes(problem),
+        (threads,),
+        (1,),
+    )
+    scratch = {"scratch": threads * slice_elements * accumulator_bytes(problem)}
+    return Schedule("block", tile, (transpose, launch), last | scratch, (pack,), packed)
+
+
+def _tile_legal(request: Request, device: "Device", tile: Tile) -> bool:
+    """Whether the work-group, its local memory and its passes over the panel come out."""
+    items = tile["tile_pixels"] // tile["item_pixels"] * (tile["tile_out"] // tile["item_out"])
+    local = tile["tile_k"] * (tile["tile_pixels"] + 1 + tile["tile_out"]) * accumulator_bytes(request.problem)
+    rows = items // (tile["tile_k"] // tile["vec"])
+    fits = items <= min(device.max_work_group, device.max_work_items[0]) and local <= device.local_memory
+    return fits and rows > 0 and tile["tile_pixels"] % rows == 0
+
+
+def _tile_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
+    problem = request.problem
+    whole = problem.group_in % 4 == 0 and (problem.in_channels // problem.sample_groups) % 4 == 0
+    vec = 4 if whole else 1
+    shapes = ((128, 64, 16, 8, 4), (64, 64, 16, 4, 4), (128, 32, 16, 8, 4), (32, 32, 16, 4, 4))
+    if problem.group_out <= 32:
+        shapes = shapes[2:] + shapes[:2]
+    names = ("tile_pixels", "tile_out", "tile_k", "item_pixels", "item_out")
+    tiles = (Tile.of(vec=vec, **dict(zip(names, shape, strict=True))) for shape in shapes)
+    return tuple(tile for tile in tiles if _tile_legal(request, device, tile))
+
+
+def _tile_supports(request: Request, device: "Device") -> str | None:
+    if not _tile_tiles(request, device):
+        return f"no tile fits {device.max_work_group} work-items and {device.local_memory} bytes of local memory"
+    return _block_supports(request, device)
+
+
+def _tile_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+    problem = request.problem
+    transpose, last = channels_last(problem)
+    pack, packed = pack_weight(problem, tile["tile_out"], device)
+    items = tile["tile_pixels"] // tile["item_pixels"] * (tile["tile_out"] // tile["item_out"])
+    launch = Launch(
+        Kernel.of("forward_tile", **dict(tile.sizes), **specialisation(problem)),
+        ("input_last", *present(problem, "offset", "mask"), "packed_weight", *present(problem, "bias"), "output"),
+        sizes(problem),
+        (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items, problem.groups * ceil_div(problem.group_out, tile["tile_out"])),
+        (items, 1),
+    )
+    return Schedule("tile", tile, (transpose, launch), last, (pack,), packed)
+
+
+VARIANTS = (
+    Variant("block", _block_supports, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
+    Variant("tile", _tile_supports, _tile_tiles, _tile_schedule, suits=lambda request, device: request.problem.group_out >= 8),
+    Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule),
+)

@@ -51,8 +51,8 @@ class NumpyDoor:
         with driver_errors(self.queue.device, f"taking {result.nbytes} bytes for {name}"):
             return cl.Buffer(self.queue.context, cl.mem_flags.READ_WRITE | _HOST, hostbuf=_bytes(result))
 
-    def first_nan(self, name: str, array: NumpyArray) -> tuple[int, ...] | None:
-        found = np.isnan(array)
+    def first_nonfinite(self, array: NumpyArray, infinities: bool) -> tuple[int, ...] | None:
+        found = ~np.isfinite(array) if infinities else np.isnan(array)
         return tuple(int(i) for i in np.unravel_index(np.argmax(found), array.shape)) if found.any() else None
 
     def finish(self, events: list[cl.Event]) -> dict[str, NumpyArray]:

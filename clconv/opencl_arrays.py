@@ -13,7 +13,7 @@ from clconv.execute import allocate, driver_errors, run
 from clconv.problem import Shape
 from clconv.schedule import Kernel, Launch, ceil_div, storage
 
-_NAN_CHUNKS = 1 << 16
+_CHUNKS = 1 << 16
 
 
 class OpenCLDoor:
@@ -65,34 +65,34 @@ class OpenCLDoor:
         with driver_errors(self.queue.device, f"allocating {prod(shape) * dtype.itemsize} bytes for {name}"):
             return cla.Array(self.queue, shape, dtype, allocator=allocator)
 
-    def first_nan(self, name: str, array: cla.Array) -> tuple[int, ...] | None:
+    def first_nonfinite(self, array: cla.Array, infinities: bool) -> tuple[int, ...] | None:
         """Searched in chunks on the device; the chunk that has one is looked through on the host."""
         if not array.size:
             return None
         packed = array
         if not array.flags.c_contiguous or array.offset:
-            packed = self._empty(name, array.shape, array.dtype)
+            packed = self._empty("a row-major copy", array.shape, array.dtype)
             copy(array, packed)
-        chunk = self._nan_chunk(packed)
-        if chunk is None:
-            return None
-        start, stop = chunk
+        start, stop = self._nonfinite_chunk(packed, infinities)
         values = np.empty(stop - start, array.dtype)
+        if not values.size:
+            return None
         cl.enqueue_copy(self.queue, values.view(np.uint8), packed.base_data, src_offset=start * array.dtype.itemsize, is_blocking=True)
-        return tuple(int(i) for i in np.unravel_index(start + int(np.argmax(np.isnan(values))), array.shape))
+        found = ~np.isfinite(values) if infinities else np.isnan(values)
+        return tuple(int(i) for i in np.unravel_index(start + int(np.argmax(found)), array.shape))
 
-    def _nan_chunk(self, array: cla.Array) -> tuple[int, int] | None:
-        size = ceil_div(array.size, _NAN_CHUNKS)
+    def _nonfinite_chunk(self, array: cla.Array, infinities: bool) -> tuple[int, int]:
+        """First and last-plus-one element of the first chunk that has one; an empty range if none has."""
+        size = ceil_div(array.size, _CHUNKS)
         chunks = ceil_div(array.size, size)
         first = np.array([chunks], np.int32)
         buffer = allocate(self.queue.context, self.queue.device, "first", first.nbytes)
         written = cl.enqueue_copy(self.queue, buffer, first, is_blocking=False)
-        kernel = Kernel.of("find_nan", **storage(array.dtype.name, array.size >= 1 << 31))
+        kernel = Kernel.of("find_nonfinite", infinities=infinities, **storage(array.dtype.name, array.size >= 1 << 31))
         launch = Launch(kernel, ("values", "first"), (np.int64(array.size), np.int64(size)), (chunks,))
         events = run([launch], self.queue, {"values": array.base_data, "first": buffer}, [written, *array.events])
         cl.enqueue_copy(self.queue, first, buffer, wait_for=events, is_blocking=True)
-        at = int(first[0])
-        return None if at == chunks else (at * size, min((at + 1) * size, array.size))
+        return min(int(first[0]) * size, array.size), min((int(first[0]) + 1) * size, array.size)
 
     def finish(self, events: list[cl.Event]) -> dict[str, cla.Array]:
         """The results, carrying the events that complete them."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from clconv.arrays import dtype_name, is_device_array
 from clconv.errors import ProblemError
 from clconv.problem import OPERANDS, Problem, check_shape, infer_offset_groups
@@ -25,7 +27,7 @@ def problem_of(operands: Mapping[str, Any], *, convolution: bool, **options: Any
     shape = _input_shape(given["input"])
     if given["weight"].ndim != 4:
         raise ProblemError(f"weight: expected 4 dimensions (O, C/groups, KH, KW), got shape {given['weight'].shape}")
-    return Problem.create(
+    problem = Problem.create(
         shape,
         given["weight"].shape,
         offset_groups=None if convolution else _offset_groups(given),
@@ -34,6 +36,8 @@ def problem_of(operands: Mapping[str, Any], *, convolution: bool, **options: Any
         dtypes=dtypes,
         **options,
     )
+    check(problem, given)
+    return problem
 
 
 def check(problem: Problem, arrays: Mapping[str, Any]) -> bool:
@@ -53,6 +57,9 @@ def check(problem: Problem, arrays: Mapping[str, Any]) -> bool:
             raise ProblemError(f"{name}: expected None, for the problem has no {name}; got shape {array.shape}")
         check_shape(problem, operand, array.shape, unbatched=unbatched, label=name)
         _check_dtype(problem, name, operand, array)
+    out = given.get("out")
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise ProblemError("out: expected a writable array, got a read-only one")
     return unbatched
 
 

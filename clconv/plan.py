@@ -1,5 +1,6 @@
 """Plan: what is decided once for repeated calls of one shape."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from threading import Lock
@@ -18,6 +19,8 @@ from clconv.opencl_arrays import OpenCLDoor
 from clconv.operands import check, check_needs
 from clconv.problem import OPERANDS, Problem
 from clconv.schedule import Fill, Request, Schedule
+
+log = logging.getLogger("clconv")
 
 _queues_lock = Lock()
 
@@ -118,8 +121,11 @@ class Plan:
     def _schedule(self, which: str, needs: frozenset[str]) -> Schedule:
         key = (which, needs)
         if key not in self._schedules:
-            request = Request(self.problem, needs, self.deterministic)
-            self._schedules[key] = tuning.choose(which, request, self.device, self._variants.get(which))
+            planned = self.problem.with_batch(max(1, self.problem.batch))  # an empty batch launches nothing, but must have a plan
+            request = Request(planned, needs, self.deterministic)
+            schedule = tuning.choose(which, request, self.device, self._variants.get(which))
+            log.info("%s on %s: %s (%s), %d bytes of workspace", which, self.device.label, schedule.variant, schedule.tile, schedule.workspace_bytes)
+            self._schedules[key] = schedule
         return self._schedules[key]
 
     def _backward_schedules(self, needs: frozenset[str]) -> list[Schedule]:
@@ -205,12 +211,18 @@ class Plan:
         return OpenCLDoor(self.queue, self.device)
 
     def _read(self, door: Door, operands: Mapping[str, Any]) -> dict[str, Any]:
-        if self.problem.nonfinite == "raise" and operands["offset"] is not None:
-            position = door.first_nan("offset", operands["offset"])
-            if position is not None:
-                raise ProblemError(f"offset: expected coordinates without NaN (nonfinite='raise'), got NaN first at {position}")
+        if self.problem.nonfinite == "raise":
+            self._refuse_nonfinite(door, operands)
         given = {name: array for name, array in operands.items() if array is not None}
         return {name: door.read(name, array) for name, array in given.items()} | ({} if "weight" in given else self._weight)
+
+    def _refuse_nonfinite(self, door: Door, operands: Mapping[str, Any]) -> None:
+        """An infinite offset is far outside, which is a number's business; all else must be finite."""
+        for name, array in operands.items():
+            position = None if array is None else door.first_nonfinite(array, infinities=name != "offset")
+            if position is not None:
+                what = "no NaN" if name == "offset" else "finite values"
+                raise ProblemError(f"{name}: expected {what} (nonfinite='raise'), got one first at {position}")
 
     def _finish(self, door: Door, schedules: Sequence[Schedule], buffers: dict[str, Any], results: tuple[str, ...]) -> dict[str, Any]:
         if self.problem.batch == 0:

@@ -19,7 +19,7 @@ import numpy as np
 from clconv.errors import ProblemError
 from clconv.gradcheck import gradcheck
 from clconv.gradients import Gradients
-from clconv.problem import DTYPES, Problem, check_shape, infer_offset_groups
+from clconv.problem import DTYPES, OPERANDS, Problem, Shape, check_shape, infer_offset_groups
 from clconv.samples import Array, Integers, Samples, locate
 
 __all__ = ["backward_magnitude", "conv2d", "conv2d_backward", "deform_conv2d", "deform_conv2d_backward", "forward_magnitude", "gradcheck"]
@@ -47,7 +47,8 @@ def deform_conv2d(
     convention : {"torchvision", "chainer", "mmcv", "openvino"}
         The system whose border rule and offset-gradient gate are used; never the layout.
     nonfinite : {"propagate", "zero", "raise"}
-        What a sample with a NaN coordinate is: NaN, 0, or an error. "raise" refuses NaN and infinities in all operands.
+        What a sample with a NaN coordinate is: NaN, 0, or an error; "raise" refuses NaN and infinities in the other operands, too.
+        An infinite coordinate is far outside.
 
     Returns
     -------
@@ -146,13 +147,13 @@ class _Layer:
         return self.image.ravel()[self.addresses(samples.pixel)]
 
     def column(self, tap: int, samples: Samples) -> Array:
-        """mask * B, (N, groups, C/groups, P)."""
+        """What the weights are multiplied by, mask * B, (N, groups, C/groups, P)."""
         p = self.problem
         column = self.mask[:, :, tap] * _blend(samples.weight, self.corners(samples))
         return column.reshape(p.batch, p.groups, p.group_in, column.shape[-1])
 
     def grad_column(self, tap: int, grad_output: Array) -> Array:
-        """Gradient of mask * B, (N, G, C/G, P)."""
+        """Gradient of `column`, (N, G, C/G, P)."""
         *planes, _ = self.image.shape
         columns: Array = self.weight[tap].swapaxes(-1, -2) @ grad_output
         return columns.reshape(*planes, grad_output.shape[-1])
@@ -167,7 +168,9 @@ def _prepare(
     arrays = {name: _float64(name, value) for name, value in operands.items() if value is not None}
     problem = _problem(arrays, stride=stride, padding=padding, dilation=dilation, convention=convention, nonfinite=nonfinite)
     for name, array in arrays.items():
-        _check(problem, name, array)
+        check_shape(problem, name, array.shape)
+        if nonfinite == "raise":
+            _refuse_nonfinite(name, array)
         arrays[name] = np.abs(array) if absolute and name != "offset" else array
     return _layer(problem, arrays, absolute)
 
@@ -193,11 +196,13 @@ def _problem(arrays: Mapping[str, Array], **options: Any) -> Problem:
     )  # fmt: skip
 
 
-def _check(problem: Problem, name: str, array: Array) -> None:
-    check_shape(problem, name.replace("grad_", ""), array.shape, label=name)
-    if problem.nonfinite == "raise" and not np.isfinite(array).all():
-        first = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
-        raise ProblemError(f"{name}: expected finite values (nonfinite='raise'), got {array[first]} at {first}")
+def _refuse_nonfinite(name: str, array: Array) -> None:
+    """An infinite offset is far outside; everything else must be finite."""
+    refused = np.isnan(array) if name == "offset" else ~np.isfinite(array)
+    if refused.any():
+        first = tuple(int(index) for index in np.argwhere(refused)[0])
+        what = "no NaN" if name == "offset" else "finite values"
+        raise ProblemError(f"{name}: expected {what} (nonfinite='raise'), got {array[first]} first at {first}")
 
 
 def _layer(problem: Problem, arrays: Mapping[str, Array], absolute: bool) -> _Layer:
@@ -209,7 +214,7 @@ def _layer(problem: Problem, arrays: Mapping[str, Array], absolute: bool) -> _La
         problem=problem,
         image=np.pad(image, ((0, 0), (0, 0), (0, 0), (0, 1))),
         offset=None if offset is None else offset.reshape(p.batch, groups, p.taps, 2, pixels),
-        weight=np.moveaxis(weight, -1, 0),
+        weight=np.ascontiguousarray(np.moveaxis(weight, -1, 0)),
         bias=arrays.get("bias", np.zeros(p.out_channels)).reshape(p.out_channels, 1, 1),
         mask=np.ones((1, 1, p.taps, 1, 1)) if mask is None else mask.reshape(p.batch, groups, p.taps, 1, pixels),
         absolute=absolute,
@@ -230,17 +235,25 @@ def _forward(layer: _Layer) -> Array:
 
 
 def _backward(layer: _Layer, grad_output: Any, needs: Collection[str] | None) -> Gradients:
-    p = layer.problem
-    wanted = p.operands() if needs is None else needs
-    unknown = sorted(set(wanted) - set(Gradients._fields))
-    if unknown:
-        raise ProblemError(f"needs: expected names out of {Gradients._fields}, got {unknown}")
+    p, shapes = layer.problem, _needed(layer.problem, needs)
     grad = _float64("grad_output", grad_output)
-    _check(p, "grad_output", grad)
+    check_shape(p, "output", grad.shape, label="grad_output")
+    if p.nonfinite == "raise":
+        _refuse_nonfinite("grad_output", grad)
     grad = (np.abs(grad) if layer.absolute else grad).reshape(p.batch, p.groups, p.group_out, p.out_height * p.out_width)
-    shapes = {name: shape for name, shape in p.shapes().items() if name in wanted}
     with np.errstate(invalid="ignore", over="ignore"):
         return Gradients(*(_GRADIENTS[name](layer, grad).reshape(shapes[name]) if name in shapes else None for name in Gradients._fields))
+
+
+def _needed(problem: Problem, needs: Collection[str] | None) -> dict[str, Shape]:
+    """Shapes of the gradients to compute: of what is needed and was given."""
+    given = {name: problem.shapes()[name] for name in problem.operands()}
+    if needs is None:
+        return given
+    names = {needs} if isinstance(needs, str) else set(needs)
+    if unknown := names - set(OPERANDS):
+        raise ProblemError(f"needs: expected names out of {', '.join(OPERANDS)}, got {', '.join(sorted(map(repr, unknown)))}")
+    return {name: shape for name, shape in given.items() if name in names}
 
 
 def _grad_input(layer: _Layer, grad_output: Array) -> Array:
@@ -254,12 +267,13 @@ def _grad_input(layer: _Layer, grad_output: Array) -> Array:
 
 
 def _grad_offset(layer: _Layer, grad_output: Array) -> Array:
-    """Sum over channels of the sample's gradient times B's derivative, where the convention's gate is open."""
+    """Sum over channels of the sample's gradient times B's derivative, which is 0 where the convention's gate is shut."""
     grads = []
     for tap, samples in layer.samples():
         sample, corners = layer.mask[:, :, tap] * layer.grad_column(tap, grad_output), layer.corners(samples)
         for slope, gate in zip(samples.slopes, samples.gates, strict=True):
-            grads.append(np.where(gate, np.sum(sample * _blend(slope, corners), axis=2), 0.0))
+            derivative = np.where(gate[:, :, None], _blend(slope, corners), 0.0)
+            grads.append(np.sum(sample * derivative, axis=2))
     return np.stack(grads, axis=2)
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pyopencl as cl
@@ -19,8 +19,8 @@ from clconv.errors import DeviceError
 
 _CHOSEN_BY_USER = ("OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH", "OCL_ICD_FILENAMES")
 _INTEL = "intelocl64.dll" if sys.platform == "win32" else "libintelocl.so"
-# conda's loader reads the environment's folder instead of /etc; a folder that replaces either must hold both.
-_VENDOR_FOLDERS = (Path("/etc/OpenCL/vendors"), Path(sys.prefix, "etc/OpenCL/vendors"))
+# The system's .icd files and the environment's. conda's loader reads the latter alone: what replaces either must hold both.
+_SYSTEM, _ENVIRONMENT = Path("/etc/OpenCL/vendors"), Path(sys.prefix, "etc/OpenCL/vendors")
 _one_at_a_time = threading.Lock()
 
 
@@ -64,27 +64,43 @@ def no_driver() -> DeviceError:
 
 @contextmanager
 def _pip_runtimes_visible() -> Iterator[None]:
-    """Point the loader at the pip-installed runtimes too, during one query: nothing is left on disk or to child processes."""
-    intel = None if any(os.environ.get(name) for name in _CHOSEN_BY_USER) else _pip_intel()
-    if intel is None or sys.platform == "darwin":
+    """Show the loader the pip-installed runtimes too, during one query: nothing is left on disk or to child processes."""
+    show = _shown_to_khronos_loader if sys.platform == "win32" else _shown_to_ocl_icd
+    with nullcontext() if any(os.environ.get(name) for name in _CHOSEN_BY_USER) else show():
         yield
-    elif sys.platform == "win32":
-        # The Khronos loader in pyopencl's Windows wheel adds these files to the registry's. The runtime opens its compiler and TBB,
-        # which lie beside it, by bare name and not before they are needed: PATH must keep their folder.
-        if str(intel.parent) not in os.environ["PATH"].split(os.pathsep):
-            os.environ["PATH"] = f"{intel.parent}{os.pathsep}{os.environ['PATH']}"
-        with _environment("OCL_ICD_FILENAMES", str(intel)):
-            yield
-    else:
-        # ocl-icd, in pyopencl's Linux wheel, knows only a folder that replaces the system's.
-        with tempfile.TemporaryDirectory(prefix="clconv-icd-") as folder, _environment("OCL_ICD_VENDORS", folder):
-            for name, library in {**_system_drivers(), "clconv-intel.icd": str(intel)}.items():
-                Path(folder, name).write_text(library + "\n")
-            yield
 
 
 @contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
+def _shown_to_ocl_icd() -> Iterator[None]:
+    """Serve the loader of pyopencl's Linux wheel: it takes a folder of .icd files that replaces the system's."""
+    system = _libraries(_SYSTEM)
+    wanted = _with_pip_intel([*system, *_libraries(_ENVIRONMENT)])
+    if set(wanted) <= set(system):  # as on macOS: the loader does best alone
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="clconv-icd-") as folder, _variable("OCL_ICD_VENDORS", folder):
+        for number, library in enumerate(dict.fromkeys(wanted)):
+            Path(folder, f"{number}.icd").write_text(library + "\n")
+        yield
+
+
+@contextmanager
+def _shown_to_khronos_loader() -> Iterator[None]:
+    """Serve the loader of pyopencl's Windows wheel: it takes a list of libraries that it adds to the registry's."""
+    intel = _pip_intel()
+    if intel is None:
+        yield
+        return
+    # the runtime opens TBB and its compiler, which lie beside it, by bare name when they are needed: PATH must keep their folder
+    folder = str(intel.parent)
+    if folder not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = folder + os.pathsep + os.environ["PATH"]
+    with _variable("OCL_ICD_FILENAMES", str(intel)):
+        yield
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
     """Set an environment variable for a while that had no value before."""
     os.environ[name] = value
     try:
@@ -93,42 +109,43 @@ def _environment(name: str, value: str) -> Iterator[None]:
         del os.environ[name]
 
 
-def _pip_intel() -> Path | None:
-    """Find Intel's CPU runtime as pip installs it, unless it is the system's already: the loader would list it twice.
+def _libraries(folder: Path) -> list[str]:
+    """Read what a folder's .icd files name; files that cannot be read are passed over."""
+    libraries = []
+    for file in sorted(folder.glob("*.icd")):
+        with suppress(OSError, UnicodeDecodeError):
+            libraries.append(file.read_text().strip())
+    return libraries
 
-    The wheel's own .icd file names a folder of the machine that built it. A runtime whose libraries are missing needs no care:
-    the loader passes over what cannot be loaded.
+
+def _with_pip_intel(libraries: list[str]) -> list[str]:
+    """Add Intel's CPU runtime as pip installs it, unless one that works is there already: two would be two platforms.
+
+    The .icd file in Intel's wheel names a folder of another machine, so those that don't load give way. Whether pip's own loads
+    is not asked: the loader passes over a runtime whose libraries are missing.
     """
-    if any(Path(library).name == _INTEL and _loads(library) for library in _system_drivers().values()):
-        return None
-    return next((path for path in _intel_candidates() if path.exists()), None)
-
-
-def _intel_candidates() -> Iterator[Path]:
-    """Yield where the runtime may be: where its distribution says (any prefix, user installs), then below this environment."""
-    try:
-        files = importlib.metadata.files("intel-opencl-rt") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    yield from (Path(str(file.locate())).resolve() for file in files if file.name == _INTEL)
-    yield Path(sys.prefix, "Library/bin" if sys.platform == "win32" else "lib", _INTEL)
-
-
-def _system_drivers() -> dict[str, str]:
-    """Read the system's .icd files: name of the file -> library. Those that cannot be read are passed over."""
-    drivers: dict[str, str] = {}
-    for file in sorted(file for folder in _VENDOR_FOLDERS if folder.is_dir() for file in folder.glob("*.icd")):
-        try:
-            drivers[f"{len(drivers):02d}-{file.name}"] = file.read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            continue
-    return drivers
+    known = [library for library in libraries if Path(library).name == _INTEL]
+    intel = _pip_intel()
+    if intel is None or any(_loads(library) for library in known):
+        return libraries
+    return [*(library for library in libraries if library not in known), str(intel)]
 
 
 def _loads(library: str) -> bool:
-    """Tell whether the dynamic linker can load a library: .icd files outlive what they name."""
+    """Tell whether the dynamic linker can load a library."""
     try:
         ctypes.CDLL(library)
     except OSError:
         return False
     return True
+
+
+def _pip_intel() -> Path | None:
+    """Find Intel's CPU runtime where its distribution says (any prefix, user installs), or else below this environment."""
+    try:
+        files = importlib.metadata.files("intel-opencl-rt") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    candidates = [Path(str(file.locate())).resolve() for file in files if file.name == _INTEL]
+    candidates.append(Path(sys.prefix, "Library/bin" if sys.platform == "win32" else "lib", _INTEL))
+    return next((path for path in candidates if path.exists()), None)

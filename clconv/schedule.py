@@ -187,8 +187,10 @@ def accumulator_bytes(problem: Problem) -> int:
 
 
 def ceil_div(a: int, b: int) -> int:
+    """The least integer that is not below a / b."""
     return -(-a // b)
 
 
 def round_up(a: int, b: int) -> int:
+    """The least multiple of b that is not below a."""
     return ceil_div(a, b) * b

@@ -7,22 +7,19 @@ Operands have Chainer's own names here: x, offset, W, b, and gy for the output's
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import chainer
 import numpy as np
 
-from golden.store import Arrays, Case, Golden, doubled, draw, save, seeded
-
-PATH = Path(__file__).with_name("chainer.npz")
+from golden.store import FOLDER, Arrays, Case, Golden, draw, save, seeded
 
 NAMES = {"input": "x", "offset": "offset", "weight": "W", "bias": "b"}
 
 SAMPLER = (
-    Case("sampler-seed", (2, 3, 4, 7), 4, (3, 3)),
+    Case("sampler-seed", (2, 3, 4, 7), 4, (3, 3), dtype="float32"),
     Case("sampler-no-bias", (2, 3, 7, 6), 4, (3, 2), (1, 1), (1, 2), bias=False),
-    Case("sampler-stride", (3, 5, 9, 7), 2, (2, 3), (2, 3), (2, 1), spread=2.0),
+    Case("sampler-stride", (3, 5, 9, 7), 2, (2, 3), (2, 3), (2, 1), spread=2.0, dtype="float32"),
     Case("sampler-pointwise", (2, 6, 7, 5), 3, (1, 1), (2, 2)),
     Case("sampler-beyond-the-border", (2, 3, 6, 8), 4, (3, 3), (1, 1), (2, 1), spread=6.0),
     Case("sampler-width-1", (2, 3, 7, 1), 4, (3, 3), (1, 1), (1, 1)),
@@ -30,8 +27,8 @@ SAMPLER = (
 )
 
 LINKS = (
-    Case("link", (2, 3, 7, 6), 4, (3, 2), (2, 1), (1, 2), dtype="float64"),
-    Case("link-no-bias", (2, 2, 5, 6), 3, (3, 3), bias=False, dtype="float64"),
+    Case("link", (2, 3, 7, 6), 4, (3, 2), (2, 1), (1, 2)),
+    Case("link-no-bias", (2, 2, 5, 6), 3, (3, 3), bias=False),
 )
 
 
@@ -51,10 +48,11 @@ def link(operands: Arrays, options: dict[str, Any]) -> Arrays:
         parameter.array[...] = operands[name]
     x = chainer.Variable(operands["x"])
     _check_offsets(module.offset_conv(x).array)
+    module.cleargrads()  # they are NaN at first, and backward adds to them
     return _answers(module(x), {"x": x, **parameters}, operands["grad_output"])
 
 
-def renamed(case: Case, operands: Arrays) -> Arrays:
+def renamed(operands: Arrays) -> Arrays:
     """The operands under Chainer's names, offsets in Chainer's order: all x, then all y."""
     arrays = {NAMES.get(name, name): array for name, array in operands.items()}
     offset = arrays["offset"]
@@ -103,8 +101,8 @@ def _answers(output: Any, variables: dict[str, Any], grad_output: Any) -> Arrays
 
 
 def _records() -> Iterator[Golden]:
-    for case in (*SAMPLER, doubled(SAMPLER[2])):
-        operands, options = renamed(case, draw(case, seeded(case))), sampler_options(case)
+    for case in SAMPLER:
+        operands, options = renamed(draw(case, seeded(case))), sampler_options(case)
         yield Golden(case.name, "deformable_convolution_2d_sampler", options, {**operands, **sampler(operands, options)})
     for case in LINKS:
         operands, options = link_operands(case, seeded(case)), link_options(case)
@@ -112,4 +110,4 @@ def _records() -> Iterator[Golden]:
 
 
 if __name__ == "__main__":
-    save(PATH, {"chainer": chainer.__version__, "numpy": np.__version__}, _records())
+    save(FOLDER / "chainer.npz", {"chainer": chainer.__version__, "numpy": np.__version__}, _records())

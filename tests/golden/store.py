@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
+
+FOLDER = Path(__file__).parent
+"""Where the golden files are."""
 
 INFINITE = (np.inf, -np.inf, 1e20, -1e6, 3e9)
 """Offsets that lead far outside of any image."""
@@ -21,7 +24,7 @@ class Case:
 
     `padding` is "same" or a pair, each of its members an integer or a pair (before, after). `spread` is the standard
     deviation of the offsets in pixels; `far` replaces some of them by `INFINITE`. Operands of `dtype` "float32" are exact in
-    float64 too, so that one answer serves for both types.
+    float64 too, so that one answer serves for both types; those of "float64" are not exact in float32.
     """
 
     name: str
@@ -35,7 +38,7 @@ class Case:
     offset_groups: int = 1
     mask: bool = False
     bias: bool = True
-    dtype: str = "float32"
+    dtype: str = "float64"
     spread: float = 1.0
     far: bool = False
 
@@ -140,8 +143,3 @@ def _record(name: str, arrays: Arrays) -> Golden:
 def seeded(case: Case) -> np.random.Generator:
     """A generator whose seed is the case's name, so that a new case leaves the others' values alone."""
     return np.random.default_rng(list(case.name.encode()))
-
-
-def doubled(case: Case) -> Case:
-    """The same problem with operands that only float64 can hold."""
-    return replace(case, name=f"{case.name}-float64", dtype="float64")

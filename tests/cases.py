@@ -1,0 +1,115 @@
+"""Named problems that any implementation of these operators has to get right, and their data."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from zlib import crc32
+
+import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
+import numpy as np
+
+from clconv.arrays import NumpyArray
+from clconv.problem import Problem
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem. `offset_groups` None is an ordinary convolution; `offsets` says how far they reach."""
+
+    name: str
+    input: tuple[int, int, int, int] = (2, 6, 7, 9)
+    weight: tuple[int, int, int, int] = (4, 6, 3, 3)
+    offset_groups: int | None = 1
+    mask: bool = True
+    bias: bool = True
+    stride: Any = 1
+    padding: Any = 1
+    dilation: Any = 1
+    convention: str = "torchvision"
+    nonfinite: str = "propagate"
+    offsets: str = "random"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of a call."""
+        options = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        return options if self.offset_groups is None else options | {"convention": self.convention, "nonfinite": self.nonfinite}
+
+    @property
+    def seed(self) -> int:
+        return crc32(self.name.encode())
+
+    def problem(self, dtype: str = "float32", small: str | None = None) -> Problem:
+        """`small` is the type of offset and mask."""
+        return Problem.create(
+            self.input, self.weight, offset_groups=self.offset_groups, mask=self.mask, bias=self.bias, stride=self.stride,
+            padding=self.padding, dilation=self.dilation, convention=self.convention, nonfinite=self.nonfinite,
+            dtypes={"input": dtype, "offset": small or dtype, "mask": small or dtype},
+        )  # fmt: skip
+
+    def arrays(self, dtype: str = "float32", small: str | None = None) -> dict[str, NumpyArray]:
+        """The operands and grad_output, the same for every run."""
+        rng = np.random.default_rng(self.seed)
+        problem = self.problem(dtype, small)
+        arrays = {name: rng.standard_normal(shape) for name, shape in problem.shapes().items()}
+        if "offset" in arrays:
+            arrays["offset"] = self._spread(arrays["offset"], rng)
+        arrays["grad_output"] = arrays.pop("output")
+        return {name: array.astype(problem.dtype_of(name)) for name, array in arrays.items()}
+
+    def _spread(self, normal: NumpyArray, rng: np.random.Generator) -> NumpyArray:
+        height, width = self.input[2:]
+        extreme = [0, 1e20, -1e20, np.inf, -np.inf, 2.0**31, -(2.0**31), 3.4e38, height, -width]
+        spread = {
+            "random": 2 * normal,
+            "zero": 0 * normal,
+            "integer": np.round(3 * normal),
+            "border": np.round(4 * normal) + rng.choice([0, 1e-3, -1e-3], normal.shape),
+            "far": np.where(rng.random(normal.shape) < 0.3, rng.choice(extreme, normal.shape), normal),
+            "nan": np.where(rng.random(normal.shape) < 0.05, np.nan, 2 * normal),
+            "one": 0 * normal + 0.25,
+        }
+        return spread[self.offsets]
+
+
+_BASE = (
+    Case("plain"),
+    Case("v1", mask=False, bias=False),
+    Case("conv", offset_groups=None, mask=False),
+    Case("conv-groups", (2, 6, 7, 9), (4, 3, 3, 2), None, mask=False, stride=(1, 2), padding=(2, 1), dilation=(1, 2)),
+    Case("groups", (2, 6, 7, 9), (4, 3, 3, 3), offset_groups=3),
+    Case("groups-inside", (1, 12, 5, 6), (6, 2, 3, 3), offset_groups=2),
+    Case("offset-groups", (2, 6, 7, 9), (5, 6, 3, 3), offset_groups=6),
+    Case("odd-channels", (1, 21, 5, 4), (15, 7, 3, 3), offset_groups=7),
+    Case("depthwise", (1, 5, 6, 7), (5, 1, 3, 3)),
+    Case("many-outputs", (1, 3, 6, 5), (37, 3, 3, 3)),
+    Case("prime-batch", (37, 2, 4, 3), (3, 2, 3, 3)),
+    Case("kernel-2x5", (2, 4, 7, 9), (4, 4, 2, 5), padding=(1, 2)),
+    Case("kernel-1x1-stride-2", (2, 4, 7, 9), (4, 4, 1, 1), stride=2, padding=0),
+    Case("kernel-7x7", (1, 3, 9, 8), (2, 3, 7, 7), padding=3),
+    Case("height-1", (2, 4, 1, 9), (3, 4, 1, 3), padding=(0, 1)),
+    Case("width-1", (2, 4, 9, 1), (3, 4, 3, 1), padding=(1, 0)),
+    Case("dilation", (1, 4, 11, 12), (3, 4, 3, 3), dilation=(2, 3), padding=(2, 3)),
+    Case("stride", (1, 4, 11, 12), (3, 4, 3, 3), stride=(2, 3), padding=(0, 1)),
+    Case("same", (1, 4, 6, 7), (3, 4, 2, 4), padding="same"),
+    Case("one-sided-padding", (1, 4, 6, 7), (3, 4, 3, 3), padding=((0, 2), (3, 1))),
+    Case("zero-offset", offsets="zero"),
+    Case("integer-offset", offsets="integer"),
+    Case("border", (1, 4, 5, 6), (3, 4, 3, 3), offsets="border"),
+    Case("far", offsets="far"),
+    Case("nan", offsets="nan"),
+    Case("nan-zero", offsets="nan", nonfinite="zero"),
+    Case("one-pixel-image", (1, 4, 1, 1), (3, 4, 3, 3)),
+    Case("larger", (1, 32, 24, 25), (40, 32, 3, 3), offset_groups=2),
+)
+_CONVENTIONS = tuple(
+    replace(case, name=f"{convention}-{case.name}", convention=convention)
+    for convention in ("chainer", "mmcv", "openvino")
+    for case in _BASE
+    if case.name in ("border", "nan", "one-sided-padding", "height-1")
+)
+_UNPADDED = tuple(Case(f"{name}-unpadded", padding=0, offsets="border", convention=name) for name in ("torchvision", "chainer", "mmcv"))
+
+CASES = _BASE + _CONVENTIONS + _UNPADDED
+BY_NAME = {case.name: case for case in CASES}
+TYPED = tuple(BY_NAME[name] for name in ("plain", "conv", "groups", "border", "nan"))
+"""The cases that every element type goes through; the others run in float32."""
