@@ -29,8 +29,9 @@ def deform_conv2d(
 ) -> Any:
     """Deformable convolution, v1 or (with a mask) v2, as `torchvision.ops.deform_conv2d`.
 
-    ``out[n,o,y,x] = bias[o] + sum over channels c of o's group, taps k: weight[o,c,k] * mask[n,g(c),k,y,x] * B(input[n,c], position + offset)``,
-    where B interpolates bilinearly between pixels, and the image is extended by zeros (Dai et al. 2017; Zhu et al. 2019 for the mask).
+    ``out[n,o,y,x] = bias[o] + sum over channels c of o's group, taps k: weight[o,c,k] * mask[n,g(c),k,y,x] * B(input[n,c], at)``:
+    "at" is the tap's position plus its offset, B interpolates bilinearly between pixels, and the image is extended by zeros
+    (Dai et al. 2017; Zhu et al. 2019 for the mask).
 
     Parameters
     ----------
@@ -56,7 +57,8 @@ def deform_conv2d(
     precision : {None, "tf32"}
         None: the element type's own accuracy. "tf32": float32 products may be rounded to TF32 where that is faster.
     device : None, str, pyopencl.Device or Device
-        Where to run with NumPy arrays: "0:1", a part of a name, "gpu", "cpu"; None asks CLCONV_DEVICE, then PYOPENCL_CTX, then takes the best.
+        Where to run with NumPy arrays: "0:1", a part of a name, "gpu", "cpu". None asks CLCONV_DEVICE, then PYOPENCL_CTX, then takes
+        the best.
     queue : pyopencl.CommandQueue, optional
         Queue to run on; pyopencl arrays bring theirs.
     out : array, optional

@@ -50,10 +50,14 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
     given = {name: array for name, array in arrays.items() if array is not None}
     for name, array in given.items():
         if not isinstance(array, np.ndarray | cla.Array):
-            raise ProblemError(f"{name}: expected a NumPy array or a pyopencl.array.Array, got {type(array).__module__}.{type(array).__name__}")
+            raise ProblemError(
+                f"{name}: expected a NumPy array or a pyopencl.array.Array, got {type(array).__module__}.{type(array).__name__}"
+            )
     on_device = {name for name, array in given.items() if isinstance(array, cla.Array)}
     if on_device and (others := set(given) - on_device):
-        raise ProblemError(f"{', '.join(sorted(others))}: expected pyopencl arrays as {', '.join(sorted(on_device))}, got NumPy: the kinds can't be mixed")
+        raise ProblemError(
+            f"{', '.join(sorted(others))}: expected pyopencl arrays as {', '.join(sorted(on_device))}, got NumPy: the kinds can't be mixed"
+        )
     for name in on_device:
         if given[name].queue is None:
             raise ProblemError(f"{name}: expected an array with a queue, got one without; use array.with_queue(queue)")
@@ -88,16 +92,21 @@ def copy(source: cla.Array, destination: cla.Array) -> None:
     if source.shape != destination.shape or source.dtype.itemsize != destination.dtype.itemsize:
         raise ProblemError(f"destination: expected shape {source.shape} of {source.dtype}, got {destination.shape} of {destination.dtype}")
     count = prod(source.shape)
+    queue = common_queue({"destination": destination}, None)
     if count == 0:
         return
-    buffers = {"source": source.base_data, "destination": destination.base_data}
+    buffers: dict[str, Any] = {"source": source.base_data, "destination": destination.base_data}
     sizes = (1,) * (5 - len(source.shape)) + tuple(source.shape)
     scalars = (count, *sizes[1:], *_layout(source), *_layout(destination))
     element = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}[source.dtype.itemsize]
     launch = Launch(
-        Kernel.of("copy", element=element), ("source", "destination"), tuple(np.int64(value) for value in scalars), (round_up(count, 64),), (64,)
+        Kernel.of("copy", {"element": element}),
+        ("source", "destination"),
+        tuple(np.int64(value) for value in scalars),
+        (round_up(count, 64),),
+        (64,),
     )
-    for event in run([launch], destination.queue, buffers, [*source.events, *destination.events]):
+    for event in run([launch], queue, buffers, [*source.events, *destination.events]):
         destination.add_event(event)
 
 

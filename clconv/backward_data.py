@@ -54,14 +54,8 @@ def _rounded(problem: Problem, device: "Device") -> tuple[Step, ...]:
 def _samples(problem: Problem, needs: frozenset[str], device: "Device", tile: Tile, atomic: str) -> Launch:
     """The launch of backward_data_plain for those gradients."""
     wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
-    kernel = Kernel.of(
-        "backward_data_plain",
-        _OPTIONS.get(atomic, ()) if "input" in needs else (),
-        item_channels=tile["item_channels"],
-        atomic=atomic,
-        **wanted,
-        **specialisation(problem),
-    )
+    arguments = {**dict(tile.sizes), "atomic": atomic, **wanted, **specialisation(problem)}
+    kernel = Kernel.of("backward_data_plain", arguments, _OPTIONS.get(atomic, ()) if "input" in needs else ())
     reads_input = ("input",) if needs & {"offset", "mask"} else ()
     writes = {"input": _input_sum(problem)[0], "offset": "grad_offset", "mask": "grad_mask"}
     results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
@@ -111,7 +105,7 @@ def _owner(problem: Problem, device: "Device") -> Launch:
     band_rows = ceil_div(problem.height, min(problem.height, ceil_div(wanted, planes)))
     size = lanes(device, 8 if device.kind == "cpu" else 32)
     return Launch(
-        Kernel.of("backward_input_owner", **specialisation(problem)),
+        Kernel.of("backward_input_owner", specialisation(problem)),
         ("grad_output", *present(problem, "offset", "mask", "weight"), _input_sum(problem)[0]),
         (*sizes(problem), np.int32(band_rows)),
         (round_up(planes, size), ceil_div(problem.height, band_rows)),

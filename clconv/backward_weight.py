@@ -54,7 +54,7 @@ def _summed(kernel: str, gradient: str, launch_size: tuple[int, ...], reads: tup
     partial, result = f"partial_{gradient}", f"grad_{gradient}"
     size = lanes(device)
     launch = Launch(
-        Kernel.of(kernel, partial=parts > 1, **arguments, **specialisation(problem)),
+        Kernel.of(kernel, {"partial": parts > 1, **arguments, **specialisation(problem)}),
         (*reads, partial if parts > 1 else result),
         (*sizes(problem), np.int32(split_rows)),
         (round_up(launch_size[0], size), *launch_size[1:], parts),
@@ -62,7 +62,9 @@ def _summed(kernel: str, gradient: str, launch_size: tuple[int, ...], reads: tup
     )
     if parts == 1:
         return (launch,), {}
-    return (launch, reduction(partial, result, problem.dtype, parts, elements, device)), {partial: parts * elements * accumulator_bytes(problem)}
+    return (launch, reduction(partial, result, problem.dtype, parts, elements, device)), {
+        partial: parts * elements * accumulator_bytes(problem)
+    }
 
 
 def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
@@ -73,7 +75,9 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         size = (problem.in_channels * problem.taps, ceil_div(problem.group_out, tile["item_out"]))
         elements = problem.out_channels * problem.group_in * problem.taps
         reads = ("grad_output", *present(problem, "input", "offset", "mask"))
-        steps, temporaries = _summed("backward_weight_plain", "weight", size, reads, elements, size[0] * size[1], request, device, **dict(tile.sizes))
+        steps, temporaries = _summed(
+            "backward_weight_plain", "weight", size, reads, elements, size[0] * size[1], request, device, **dict(tile.sizes)
+        )
     if "bias" in request.needs:
         outs = problem.out_channels
         more, partial = _summed("backward_bias_plain", "bias", (outs,), ("grad_output",), outs, outs, request, device)

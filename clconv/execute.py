@@ -60,7 +60,9 @@ def _enqueue(step: Step, queue: cl.CommandQueue, buffers: Mapping[str, cl.Buffer
         return kernel.enqueue(queue, step, [buffers[name] for name in step.buffers], events)
 
 
-def copy_of(queue: cl.CommandQueue, name: str, buffer: cl.Buffer, size: int, wait_for: Sequence[cl.Event]) -> tuple[cl.Buffer, list[cl.Event]]:
+def copy_of(
+    queue: cl.CommandQueue, name: str, buffer: cl.Buffer, size: int, wait_for: Sequence[cl.Event]
+) -> tuple[cl.Buffer, list[cl.Event]]:
     """A device copy of the first `size` bytes of a buffer."""
     copied = allocate(queue.context, queue.device, name, size)
     with driver_errors(queue.device, f"copying {name}"):
@@ -79,6 +81,7 @@ class Workspace:
         self._lock = Lock()
 
     def allocate(self, queue: cl.CommandQueue, sizes: Mapping[str, int]) -> dict[str, cl.Buffer]:
+        """Fresh buffers of these sizes in bytes."""
         return {name: allocate(queue.context, queue.device, name, size) for name, size in sizes.items()}
 
     @contextmanager

@@ -33,7 +33,7 @@ def _plain_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
 
 def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
-    kernel = Kernel.of("forward_plain", item_out=tile["item_out"], **specialisation(problem))
+    kernel = Kernel.of("forward_plain", {**dict(tile.sizes), **specialisation(problem)})
     size = lanes(device)
     blocks = problem.groups * ceil_div(problem.group_out, tile["item_out"])
     launch = Launch(
@@ -49,7 +49,7 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 def channels_last(problem: Problem, block: int = 16) -> tuple[Launch, dict[str, int]]:
     """The launch that makes input_last [N][H*W + 1][C] in the accumulator's type, and that temporary."""
     pixels = problem.height * problem.width
-    kernel = Kernel.of("channels_last", channels=problem.in_channels, block=block, **storage(problem.dtype, problem.wide))
+    kernel = Kernel.of("channels_last", {"channels": problem.in_channels, "block": block, **storage(problem.dtype, problem.wide)})
     launch = Launch(kernel, ("input", "input_last"), (np.int32(pixels),), (ceil_div(pixels + 1, block), problem.batch))
     return launch, {"input_last": problem.batch * (pixels + 1) * problem.in_channels * accumulator_bytes(problem)}
 
@@ -57,7 +57,7 @@ def channels_last(problem: Problem, block: int = 16) -> tuple[Launch, dict[str, 
 def pack_weight(problem: Problem, tile_out: int, device: "Device") -> tuple[Launch, dict[str, int]]:
     """The launch that makes packed_weight [groups][tiles][K * C/groups][tile_out] in the accumulator's type, and that temporary."""
     count = problem.groups * round_up(problem.group_out, tile_out) * problem.taps * problem.group_in
-    kernel = Kernel.of("pack_weight", tile_out=tile_out, **specialisation(problem))
+    kernel = Kernel.of("pack_weight", {"tile_out": tile_out, **specialisation(problem)})
     size = lanes(device)
     launch = Launch(kernel, ("weight", "packed_weight"), (), (round_up(count, size),), (size,))
     return launch, {"packed_weight": count * accumulator_bytes(problem)}
@@ -80,7 +80,9 @@ def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
             channels = min(problem.group_in, chunk)
             taps = min(problem.taps, max(1, chunk // problem.group_in))
             item_pixels = 6 if item_vecs == most else 8
-            tiles.append(Tile.of(vec=vec, item_pixels=item_pixels, item_vecs=item_vecs, tile_pixels=96, chunk_channels=channels, chunk_taps=taps))
+            tiles.append(
+                Tile.of(vec=vec, item_pixels=item_pixels, item_vecs=item_vecs, tile_pixels=96, chunk_channels=channels, chunk_taps=taps)
+            )
     narrow = problem.group_out <= vec
     return tuple(tiles[3:] + tiles[:3] if narrow else tiles)
 
@@ -94,7 +96,7 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     threads = max(1, min(device.compute_units, blocks))
     slice_elements = tile["tile_pixels"] * (tile["chunk_channels"] * tile["chunk_taps"] + round_up(problem.group_out, tile_out))
     launch = Launch(
-        Kernel.of("forward_block", **dict(tile.sizes), **specialisation(problem)),
+        Kernel.of("forward_block", {**dict(tile.sizes), **specialisation(problem)}),
         ("input_last", *present(problem, "offset", "mask"), "packed_weight", *present(problem, "bias"), "output", "scratch"),
         sizes(problem),
         (threads,),
@@ -137,7 +139,7 @@ def _tile_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     pack, packed = pack_weight(problem, tile["tile_out"], device)
     items = tile["tile_pixels"] // tile["item_pixels"] * (tile["tile_out"] // tile["item_out"])
     launch = Launch(
-        Kernel.of("forward_tile", **dict(tile.sizes), **specialisation(problem)),
+        Kernel.of("forward_tile", {**dict(tile.sizes), **specialisation(problem)}),
         ("input_last", *present(problem, "offset", "mask"), "packed_weight", *present(problem, "bias"), "output"),
         sizes(problem),
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items, problem.groups * ceil_div(problem.group_out, tile["tile_out"])),
@@ -148,6 +150,6 @@ def _tile_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 VARIANTS = (
     Variant("block", _block_supports, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
-    Variant("tile", _tile_supports, _tile_tiles, _tile_schedule, suits=lambda request, device: request.problem.group_out >= 8),
+    Variant("tile", _tile_supports, _tile_tiles, _tile_schedule, suits=lambda request, device: request.problem.group_out >= 32),
     Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule),
 )

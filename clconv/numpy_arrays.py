@@ -30,7 +30,11 @@ class NumpyDoor:
         self._inputs += [array, ready]
         flags = _READ | (_HOST if self.device.unified_memory else cl.mem_flags.COPY_HOST_PTR)
         with driver_errors(self.queue.device, f"taking {ready.nbytes} bytes of {name}"):
-            return cl.Buffer(self.queue.context, flags, hostbuf=_bytes(ready)) if ready.size else allocate(self.queue.context, self.queue.device, name, 1)
+            return (
+                cl.Buffer(self.queue.context, flags, hostbuf=_bytes(ready))
+                if ready.size
+                else allocate(self.queue.context, self.queue.device, name, 1)
+            )
 
     def write(self, name: str, shape: Shape, dtype: str, out: NumpyArray | None = None) -> cl.Buffer:
         """The caller's `out` itself where it is row-major and overlaps no operand; else it is filled at the end."""
@@ -52,6 +56,7 @@ class NumpyDoor:
             return cl.Buffer(self.queue.context, cl.mem_flags.READ_WRITE | _HOST, hostbuf=_bytes(result))
 
     def first_nonfinite(self, array: NumpyArray, infinities: bool) -> tuple[int, ...] | None:
+        """Searched with NumPy."""
         found = ~np.isfinite(array) if infinities else np.isnan(array)
         return tuple(int(i) for i in np.unravel_index(np.argmax(found), array.shape)) if found.any() else None
 
@@ -62,7 +67,8 @@ class NumpyDoor:
 
     def _home(self, result: NumpyArray, buffer: cl.Buffer, out: NumpyArray | None, events: list[cl.Event]) -> NumpyArray:
         if result.size and self.device.unified_memory:
-            view, _ = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, (result.nbytes,), np.uint8, wait_for=events, is_blocking=True)
+            size, kind = (result.nbytes,), np.dtype(np.uint8)
+            view: Any = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, size, kind, wait_for=events, is_blocking=True)[0]
             view.base.release(self.queue).wait()
         elif result.size:
             cl.enqueue_copy(self.queue, _bytes(result), buffer, wait_for=events, is_blocking=True)

@@ -38,6 +38,7 @@ class OpenCLDoor:
         return buffer
 
     def write(self, name: str, shape: Shape, dtype: str, out: cla.Array | None = None) -> Any:
+        """The memory of `out` itself where a kernel can write there and it is no operand; else it is filled at the end."""
         in_place = None if out is None or self._overlaps(out) else self._own_memory(out)
         if out is not None and in_place is not None:
             self.events += out.events
@@ -55,10 +56,11 @@ class OpenCLDoor:
             return None
         if array.offset == 0:
             return array.base_data
-        whole = isinstance(array.base_data, cl.Buffer) and array.base_data.associated_memobject is None
+        memory: Any = array.base_data
+        whole = isinstance(memory, cl.Buffer) and memory.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT) is None
         if not whole or array.offset % self.device.base_alignment or not array.size:
             return None
-        return array.base_data.get_sub_region(array.offset, array.nbytes)
+        return memory.get_sub_region(array.offset, array.nbytes)
 
     def _empty(self, name: str, shape: Shape, dtype: Any) -> cla.Array:
         allocator = next((array.allocator for array in self._inputs), None)
@@ -77,7 +79,8 @@ class OpenCLDoor:
         values = np.empty(stop - start, array.dtype)
         if not values.size:
             return None
-        cl.enqueue_copy(self.queue, values.view(np.uint8), packed.base_data, src_offset=start * array.dtype.itemsize, is_blocking=True)
+        memory: Any = packed.base_data
+        cl.enqueue_copy(self.queue, values.view(np.uint8), memory, src_offset=start * array.dtype.itemsize, is_blocking=True)
         found = ~np.isfinite(values) if infinities else np.isnan(values)
         return tuple(int(i) for i in np.unravel_index(start + int(np.argmax(found)), array.shape))
 
@@ -88,9 +91,10 @@ class OpenCLDoor:
         first = np.array([chunks], np.int32)
         buffer = allocate(self.queue.context, self.queue.device, "first", first.nbytes)
         written = cl.enqueue_copy(self.queue, buffer, first, is_blocking=False)
-        kernel = Kernel.of("find_nonfinite", infinities=infinities, **storage(array.dtype.name, array.size >= 1 << 31))
+        kernel = Kernel.of("find_nonfinite", {"infinities": infinities, **storage(array.dtype.name, array.size >= 1 << 31)})
         launch = Launch(kernel, ("values", "first"), (np.int64(array.size), np.int64(size)), (chunks,))
-        events = run([launch], self.queue, {"values": array.base_data, "first": buffer}, [written, *array.events])
+        buffers: dict[str, Any] = {"values": array.base_data, "first": buffer}
+        events = run([launch], self.queue, buffers, [written, *array.events])
         cl.enqueue_copy(self.queue, first, buffer, wait_for=events, is_blocking=True)
         return min(int(first[0]) * size, array.size), min((int(first[0]) + 1) * size, array.size)
 

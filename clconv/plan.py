@@ -22,6 +22,8 @@ from clconv.schedule import Fill, Request, Schedule
 
 log = logging.getLogger("clconv")
 
+_GRADIENTS = {"backward_data": backward_data.GRADIENTS, "backward_weight": backward_weight.GRADIENTS}
+
 _queues_lock = Lock()
 
 
@@ -124,13 +126,13 @@ class Plan:
             planned = self.problem.with_batch(max(1, self.problem.batch))  # an empty batch launches nothing, but must have a plan
             request = Request(planned, needs, self.deterministic)
             schedule = tuning.choose(which, request, self.device, self._variants.get(which))
-            log.info("%s on %s: %s (%s), %d bytes of workspace", which, self.device.label, schedule.variant, schedule.tile, schedule.workspace_bytes)
+            chosen = (which, self.device.label, schedule.variant, schedule.tile, schedule.workspace_bytes)
+            log.info("%s on %s: %s (%s), %d bytes of workspace", *chosen)
             self._schedules[key] = schedule
         return self._schedules[key]
 
     def _backward_schedules(self, needs: frozenset[str]) -> list[Schedule]:
-        passes = (("backward_data", backward_data.GRADIENTS), ("backward_weight", backward_weight.GRADIENTS))
-        return [self._schedule(which, needs & gradients) for which, gradients in passes if needs & gradients]
+        return [self._schedule(which, needs & gradients) for which, gradients in _GRADIENTS.items() if needs & gradients]
 
     @property
     def workspace_bytes(self) -> int:
@@ -139,10 +141,10 @@ class Plan:
         return max(self._schedule("forward", frozenset()).workspace_bytes, sum(schedule.workspace_bytes for schedule in backward))
 
     def __repr__(self) -> str:
-        needs = frozenset(self.problem.operands())
-        chosen = {which: self._schedule(which, needs & gradients) for which, gradients in (
-            ("forward", frozenset[str]()), ("backward_data", backward_data.GRADIENTS), ("backward_weight", backward_weight.GRADIENTS))}  # fmt: skip
-        passes = ", ".join(f"{which}={schedule.variant} ({schedule.tile})" for which, schedule in chosen.items())
+        schedules = {"forward": self._schedule("forward", frozenset())}
+        for which, gradients in _GRADIENTS.items():
+            schedules[which] = self._schedule(which, gradients & frozenset(self.problem.operands()))
+        passes = ", ".join(f"{which}={schedule.variant} ({schedule.tile})" for which, schedule in schedules.items())
         shapes = self.problem.shapes()
         return f"Plan(input {shapes['input']}, weight {shapes['weight']}, {self.problem.dtype}, on {self.device.label}: {passes})"
 
@@ -226,8 +228,8 @@ class Plan:
 
     def _finish(self, door: Door, schedules: Sequence[Schedule], buffers: dict[str, Any], results: tuple[str, ...]) -> dict[str, Any]:
         if self.problem.batch == 0:
-            steps = [Fill(name) for name in results if name in ("grad_weight", "grad_bias")]
-            return door.finish(run(steps, self.queue, buffers, door.events))
+            empty = [Fill(name) for name in results if name in ("grad_weight", "grad_bias")]
+            return door.finish(run(empty, self.queue, buffers, door.events))
         events = list(door.events)
         for schedule in schedules:
             prepared = set(schedule.kept) <= set(buffers)
@@ -258,6 +260,7 @@ def _default_queue(device: Device) -> cl.CommandQueue:
 @lru_cache(maxsize=64)
 def _default_context(device: Device) -> cl.Context:
     """Held here, for Intel's CPU runtime takes a context down that only a queue refers to."""
+    assert device.handle is not None, "a device that isn't there can be planned for, not run on"
     return cl.Context([device.handle])
 
 

@@ -119,10 +119,12 @@ class Problem:
 
     @property
     def out_height(self) -> int:
+        """Rows of the output."""
         return output_size(self.height, (self.pad_top, self.pad_bottom), self.kernel_y, self.stride_y, self.dilation_y)
 
     @property
     def out_width(self) -> int:
+        """Columns of the output."""
         return output_size(self.width, (self.pad_left, self.pad_right), self.kernel_x, self.stride_x, self.dilation_x)
 
     @property
@@ -157,6 +159,7 @@ class Problem:
 
     @property
     def rules(self) -> Convention:
+        """The convention's rules."""
         return CONVENTIONS[self.convention]
 
     @property
@@ -173,7 +176,7 @@ class Problem:
         """Shapes of all operands that this problem has, and of its output."""
         pixels = (self.out_height, self.out_width)
         entries = self.offset_groups * self.taps
-        shapes = {
+        shapes: dict[str, Shape] = {
             "input": (self.batch, self.in_channels, self.height, self.width),
             "weight": (self.out_channels, self.group_in, self.kernel_y, self.kernel_x),
             "output": (self.batch, self.out_channels, *pixels),
@@ -195,6 +198,7 @@ class Problem:
         return tuple(name for name in OPERANDS if name in self.shapes())
 
     def bytes_of(self, operand: str) -> int:
+        """Size of an operand or of the output."""
         return prod(self.shapes()[operand]) * DTYPES[self.dtype_of(operand)]
 
     def with_batch(self, batch: int) -> "Problem":
@@ -214,7 +218,7 @@ def check_shape(problem: Problem, name: str, shape: Shape, *, unbatched: bool = 
 
 def infer_offset_groups(offset_shape: Shape, kernel_y: int, kernel_x: int) -> int:
     """Offset groups from the offset's channels, 2*OG*KH*KW."""
-    channels, step = offset_shape[-3], 2 * kernel_y * kernel_x
+    channels, step = offset_shape[-3], 2 * integer(kernel_y, "weight.shape[2]", 1) * integer(kernel_x, "weight.shape[3]", 1)
     if channels == 0 or channels % step:
         raise ProblemError(f"offset: expected 2*OG*KH*KW channels, a multiple of {step} for a {kernel_y}x{kernel_x} kernel, got {channels}")
     return channels // step
@@ -237,7 +241,9 @@ def _groups(in_channels: int, group_in: int, out_channels: int) -> int:
         raise ProblemError(f"weight: its {group_in} channels (weight.shape[1] = C/groups) must divide the input's {in_channels}")
     groups = in_channels // group_in
     if out_channels % groups:
-        raise ProblemError(f"weight: its {out_channels} outputs (weight.shape[0]) must be a multiple of the {groups} groups that C / weight.shape[1] gives")
+        raise ProblemError(
+            f"weight: its {out_channels} outputs (weight.shape[0]) must be a multiple of the {groups} groups that C / weight.shape[1] gives"
+        )
     return groups
 
 

@@ -30,6 +30,7 @@ class Compiled:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enqueue(self, queue: cl.CommandQueue, launch: Launch, buffers: Sequence[cl.Buffer], wait_for: Sequence[cl.Event]) -> cl.Event:
+        """Enqueue one launch, after `wait_for`."""
         with self.lock:
             self.kernel.set_args(*buffers, *launch.scalars)
             return cl.enqueue_nd_range_kernel(queue, self.kernel, launch.global_size, launch.local_size, wait_for=list(wait_for))

@@ -117,9 +117,9 @@ def _check(x: Any, offset: Any, W: Any, b: Any) -> None:
 def _needs(needs: Iterable[str] | None) -> list[str] | None:
     if needs is None:
         return None
-    names = [needs] if isinstance(needs, str) else list(needs)
+    names = list(needs) if isinstance(needs, Iterable) and not isinstance(needs, str) else [needs]
     for name in names:
-        if name not in _OPERANDS:
+        if name not in tuple(_OPERANDS):
             raise ProblemError(f"needs: expected names among {', '.join(_OPERANDS)}, got {name!r}")
     return [_OPERANDS[name] for name in names]
 

@@ -27,7 +27,8 @@ class Kernel:
     options: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, options: tuple[str, ...] = (), **arguments: Value) -> "Kernel":
+    def of(cls, name: str, arguments: Mapping[str, Value], options: tuple[str, ...] = ()) -> "Kernel":
+        """A kernel from its template arguments by name."""
         return cls(name, tuple(sorted(arguments.items())), options)
 
 
@@ -68,6 +69,7 @@ class Schedule:
 
     @property
     def workspace_bytes(self) -> int:
+        """Bytes of all temporaries."""
         return sum(self.temporaries.values()) + sum(self.kept.values())
 
 
@@ -79,6 +81,7 @@ class Tile:
 
     @classmethod
     def of(cls, **sizes: int) -> "Tile":
+        """A tile from its sizes by name."""
         return cls(tuple(sizes.items()))
 
     def __getitem__(self, name: str) -> int:
@@ -177,12 +180,13 @@ def storage(dtype: str, wide: bool) -> dict[str, Value]:
 
 def reduction(source: str, result: str, dtype: str, parts: int, count: int, device: "Device") -> Launch:
     """Sum `parts` partial results of `count` elements each, in order, and round the sum to `dtype`."""
-    kernel = Kernel.of("reduce", parts=parts, **storage(dtype, parts * count >= 1 << 31))
+    kernel = Kernel.of("reduce", {"parts": parts, **storage(dtype, parts * count >= 1 << 31)})
     size = lanes(device)
     return Launch(kernel, (source, result), (np.int64(count),), (round_up(count, size),), (size,))
 
 
 def accumulator_bytes(problem: Problem) -> int:
+    """Size of one element of the accumulator's type."""
     return DTYPES[problem.accumulator]
 
 

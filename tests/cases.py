@@ -59,7 +59,7 @@ class Case:
     def _spread(self, normal: NumpyArray, rng: np.random.Generator) -> NumpyArray:
         height, width = self.input[2:]
         extreme = [0, 1e20, -1e20, np.inf, -np.inf, 2.0**31, -(2.0**31), 3.4e38, height, -width]
-        spread = {
+        spread: dict[str, NumpyArray] = {
             "random": 2 * normal,
             "zero": 0 * normal,
             "integer": np.round(3 * normal),

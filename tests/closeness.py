@@ -18,10 +18,12 @@ def assert_close(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyA
     A failure prints the worst elements and the call that makes them.
     """
     assert got.shape == want.shape, f"{name}: shape {got.shape}, expected {want.shape} in {call}"
-    storage = ml_dtypes.finfo(got.dtype)
+    storage: Any = ml_dtypes.finfo(got.dtype)  # type: ignore[no-untyped-call]  # it has no annotations
     value = got.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        allowed = FACTOR * float(np.finfo(accumulator).eps) * magnitude + float(storage.eps) * np.abs(want) + float(storage.smallest_subnormal)
+        allowed = (
+            FACTOR * float(np.finfo(accumulator).eps) * magnitude + float(storage.eps) * np.abs(want) + float(storage.smallest_subnormal)
+        )
         wrong = ~(np.abs(value - want) <= allowed) & ~(np.isnan(value) & np.isnan(want)) & ~(value == want)
     assert not wrong.any(), _account(name, value, want, allowed, wrong, call)
 

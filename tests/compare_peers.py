@@ -39,7 +39,8 @@ def main() -> int:
         parser.error("neither torchvision nor Chainer is installed beside clconv")
     dtypes = ("float64", "float32") if device.fp64 else ("float32",)
     print(f"{arguments.problems} problems a line, seed {arguments.seed}, on {device.label}")
-    return 0 if all([_line(make, dtype, arguments, device) for make in peers for dtype in dtypes]) else 1
+    within = [_line(make, dtype, arguments, device) for make in peers for dtype in dtypes]
+    return 0 if all(within) else 1
 
 
 def _line(make: Maker, dtype: str, arguments: argparse.Namespace, device: Device) -> bool:

@@ -1,5 +1,8 @@
 """Which devices the tests run on: every one of every driver, or those that --device names."""
 
+import os
+import tempfile
+
 import pytest
 
 from clconv import ClconvError, Device, devices
@@ -8,6 +11,16 @@ from clconv.device import resolve
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", action="append", default=[], help="run on this device alone: index, kind or part of a name; repeatable")
+    parser.addoption("--expect", action="append", default=[], help="fail unless a device of this platform is there; repeatable")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A kernel cache of its own for each parallel worker: PoCL's isn't safe between processes."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["POCL_CACHE_DIR"] = os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="clconv-tests-")
+    missing = set(config.getoption("--expect")) - {device.platform for device in _present(config)}
+    if missing:
+        raise pytest.UsageError(f"expected OpenCL platforms are not there: {', '.join(sorted(missing))}")
 
 
 def _present(config: pytest.Config) -> list[Device]:

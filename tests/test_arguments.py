@@ -18,7 +18,8 @@ def _zeros(*shape: int, dtype: Any = "float32") -> Any:
 def _good(**changes: Any) -> dict[str, Any]:
     """A call with offset groups 2, groups 2: input 2x4x6x7, kernel 3x2, output 2x6x4x6."""
     arguments = {
-        "input": _zeros(2, 4, 6, 7), "offset": _zeros(2, 24, 4, 6), "weight": _zeros(6, 2, 3, 2), "bias": _zeros(6), "mask": _zeros(2, 12, 4, 6)
+        "input": _zeros(2, 4, 6, 7), "offset": _zeros(2, 24, 4, 6), "weight": _zeros(6, 2, 3, 2), "bias": _zeros(6),
+        "mask": _zeros(2, 12, 4, 6),
     }  # fmt: skip
     return arguments | changes
 
@@ -27,18 +28,30 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "input-list": ({"input": [[1.0]]}, r"input: expected a NumPy array or a pyopencl.array.Array, got builtins.list"),
     "input-none": ({"input": None}, r"input: expected an array, got None"),
     "input-2d": ({"input": _zeros(6, 7)}, r"input: expected 4 dimensions .* got shape \(6, 7\)"),
-    "input-integer": ({"input": _zeros(2, 4, 6, 7, dtype="int32")}, r"input: expected an array of float16, bfloat16, float32, float64, got int32"),
+    "input-integer": (
+        {"input": _zeros(2, 4, 6, 7, dtype="int32")},
+        r"input: expected an array of float16, bfloat16, float32, float64, got int32",
+    ),
     "input-complex": ({"input": _zeros(2, 4, 6, 7, dtype="complex64")}, r"input: .* got complex64"),
     "input-no-channels": ({"input": _zeros(2, 0, 6, 7)}, r"input.shape\[1\]: expected an integer from 1 .* got 0"),
     "input-no-rows": ({"input": _zeros(2, 4, 0, 7)}, r"input.shape\[2\]: expected an integer from 1 .* got 0"),
     "offset-none": ({"offset": None}, r"offset: expected an array, got None"),
-    "offset-channels": ({"offset": _zeros(2, 25, 4, 6)}, r"offset: expected 2\*OG\*KH\*KW channels, a multiple of 12 for a 3x2 kernel, got 25"),
+    "offset-channels": (
+        {"offset": _zeros(2, 25, 4, 6)},
+        r"offset: expected 2\*OG\*KH\*KW channels, a multiple of 12 for a 3x2 kernel, got 25",
+    ),
     "offset-no-channels": ({"offset": _zeros(2, 0, 4, 6)}, r"offset: .* got 0"),
     "offset-groups": ({"offset": _zeros(2, 36, 4, 6)}, r"offset: its 3 offset groups must divide the input's 4 channels"),
-    "offset-size": ({"offset": _zeros(2, 24, 6, 7)}, r"offset: expected shape \(N, 2\*OG\*KH\*KW, OH, OW\) = \(2, 24, 4, 6\), got \(2, 24, 6, 7\)"),
+    "offset-size": (
+        {"offset": _zeros(2, 24, 6, 7)},
+        r"offset: expected shape \(N, 2\*OG\*KH\*KW, OH, OW\) = \(2, 24, 4, 6\), got \(2, 24, 6, 7\)",
+    ),
     "offset-batch": ({"offset": _zeros(1, 24, 4, 6)}, r"offset: expected shape .* = \(2, 24, 4, 6\), got \(1, 24, 4, 6\)"),
     "offset-3d": ({"offset": _zeros(24, 4, 6)}, r"offset: expected 4 dimensions as input has, got shape \(24, 4, 6\)"),
-    "offset-double": ({"offset": _zeros(2, 24, 4, 6, dtype="float64")}, r"offset: expected float32 beside an input of float32, got float64"),
+    "offset-double": (
+        {"offset": _zeros(2, 24, 4, 6, dtype="float64")},
+        r"offset: expected float32 beside an input of float32, got float64",
+    ),
     "offset-half": ({"offset": _zeros(2, 24, 4, 6, dtype="float16")}, r"offset: expected float32 beside an input of float32, got float16"),
     "weight-none": ({"weight": None}, r"weight: expected an array, got None"),
     "weight-3d": ({"weight": _zeros(6, 2, 3)}, r"weight: expected 4 dimensions .* got shape \(6, 2, 3\)"),
@@ -46,7 +59,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "weight-outputs": ({"weight": _zeros(5, 2, 3, 2), "bias": _zeros(5)}, r"weight: its 5 outputs .* multiple of the 2 groups"),
     "weight-empty": ({"weight": _zeros(0, 2, 3, 2)}, r"weight.shape\[0\]: expected an integer from 1"),
     "weight-dtype": ({"weight": _zeros(6, 2, 3, 2, dtype="float64")}, r"weight: expected float32 beside an input of float32, got float64"),
-    "weight-too-large": ({"weight": _zeros(6, 2, 9, 2), "offset": _zeros(2, 72, 4, 6)}, r"weight: a kernel that spans 9 pixels doesn't fit .* height of 6"),
+    "weight-too-large": (
+        {"weight": _zeros(6, 2, 9, 2), "offset": _zeros(2, 72, 4, 6)},
+        r"weight: a kernel that spans 9 pixels doesn't fit .* height of 6",
+    ),
     "bias-shape": ({"bias": _zeros(5)}, r"bias: expected shape \(O,\) = \(6,\), got \(5,\)"),
     "bias-dtype": ({"bias": _zeros(6, dtype="float16")}, r"bias: expected float32"),
     "mask-shape": ({"mask": _zeros(2, 6, 4, 6)}, r"mask: expected shape \(N, OG\*KH\*KW, OH, OW\) = \(2, 12, 4, 6\), got \(2, 6, 4, 6\)"),

@@ -1,5 +1,7 @@
 """clconv against what torchvision, torch and Chainer answered: output and every gradient."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from golden import compare, store
@@ -56,7 +58,8 @@ def test_reference_with_chainers_gate(record: Golden) -> None:
     operands = record.operands("float64")
     taps = operands["offset"].shape[1] // 2
     order = np.stack([np.arange(taps) + taps, np.arange(taps)], axis=1).ravel()  # of Chainer's channels: y and x of each tap
-    own = {"input": operands["x"], "offset": operands["offset"][:, order], "weight": operands["W"], "bias": operands.get("b")}
+    own: dict[str, Any] = {"input": operands["x"], "offset": operands["offset"][:, order], "weight": operands["W"]}
+    own["bias"] = operands.get("b")
     options = {"stride": record.options["stride"], "padding": record.options["pad"], "convention": "chainer"}
     got = compare.plain(reference, "deform_conv2d", own, operands["grad_output"], options)
     got["grad_offset"] = got["grad_offset"][:, np.argsort(order)]

@@ -56,8 +56,10 @@ def test_forward(case: Case, dtype: str, small: str, variant: Variant, device: D
     assert_close("output", got, want, magnitude, plan.problem.accumulator, _call(case, dtype, small))
 
 
-@pytest.mark.parametrize(("which", "variant"), [(which, variant) for which in ("backward_data", "backward_weight") for variant in PASSES[which]],
-                         ids=lambda value: value if isinstance(value, str) else value.name)  # fmt: skip
+_BACKWARD = [pytest.param(which, v, id=f"{which}-{v.name}") for which in ("backward_data", "backward_weight") for v in PASSES[which]]
+
+
+@pytest.mark.parametrize(("which", "variant"), _BACKWARD)
 @pytest.mark.parametrize(("case", "dtype", "small"), _runs())
 def test_backward(case: Case, dtype: str, small: str, which: str, variant: Variant, device: Device) -> None:
     plan = _plan(case, dtype, small, device, which, variant)
@@ -73,7 +75,9 @@ def test_backward(case: Case, dtype: str, small: str, which: str, variant: Varia
 
 
 @pytest.mark.parametrize("variant", PASSES["backward_data"], ids=lambda variant: variant.name)
-@pytest.mark.parametrize("case", [BY_NAME["larger"], Case("one-spot", (1, 4, 16, 17), (4, 4, 3, 3), offsets="one")], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [BY_NAME["larger"], Case("one-spot", (1, 4, 16, 17), (4, 4, 3, 3), offsets="one")], ids=lambda case: case.name
+)
 def test_deterministic_gradients_are_bit_identical(case: Case, variant: Variant, device: Device) -> None:
     plan = _plan(case, "float32", "float32", device, "backward_data", variant, deterministic=True)
     arrays = case.arrays()

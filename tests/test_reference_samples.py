@@ -10,7 +10,7 @@ from clconv.arrays import NumpyArray
 from clconv.convention import CONVENTIONS
 
 IMAGE = np.array([[1.0, 2.0], [4.0, 8.0], [16.0, 32.0]])
-"""At x = 0.25 its rows are 1.25, 5 and 20 and rise by 1, 4 and 16 a column; at y = 0.5 its columns are 2.5 and 5 and rise by 3 and 6 a row."""
+"""At x = 0.25 its rows are 1.25, 5, 20 and rise by 1, 4, 16 a column; at y = 0.5 its columns are 2.5, 5 and rise by 3, 6 a row."""
 BIT = 2.0**-20
 Sample = tuple[float, float, float]
 NOTHING: Sample = (0, 0, 0)

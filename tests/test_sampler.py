@@ -44,6 +44,7 @@ def on_device(arrays: dict[str, NumpyArray], queue: cl.CommandQueue) -> dict[str
 
 @pytest.fixture
 def queue(device: Device) -> Iterator[cl.CommandQueue]:
+    assert device.handle is not None
     context = cl.Context([device.handle])  # held: Intel's CPU runtime takes a context down that only a queue refers to
     yield cl.CommandQueue(context)
 
@@ -153,7 +154,7 @@ def test_options_reach_the_kernels(device: Device) -> None:
         backward(arrays, nonfinite="raise", device=device)
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "offset channels": ({"offset": np.ones((2, 18, 4, 9), "float32")}, r"^offset: expected 2\*k_H\*k_W = 12 channels.*\(2, 18, 4, 9\)"),
     "offset dimensions": ({"offset": np.ones((12, 4), "float32")}, r"^offset: expected an array of 4 dimensions, got shape \(12, 4\)"),
     "offset missing": ({"offset": None}, "^offset: expected an array of 4 dimensions, got None"),
@@ -171,7 +172,7 @@ def test_wrong_arrays_are_named(name: str) -> None:
     wrong, message = WRONG[name]
     for call in (forward, backward):
         with pytest.raises(ProblemError, match=message):
-            call(operands() | wrong)
+            call({**operands(), **wrong})
 
 
 @pytest.mark.parametrize("wrong", [{"stride": 0}, {"pad": -1}, {"pad": "same"}])
@@ -182,9 +183,9 @@ def test_wrong_geometry_is_named(wrong: dict[str, Any]) -> None:
             call(operands(), **wrong)
 
 
-@pytest.mark.parametrize("needs", [["input"], ["x", "mask"], "weight"])
+@pytest.mark.parametrize("needs", ["input", ["x", "mask"], [["x"]], 1])
 def test_unknown_needs_are_named(needs: Any) -> None:
-    with pytest.raises(ProblemError, match=r"^needs: expected names among x, offset, W, b, got '(input|mask|weight)'"):
+    with pytest.raises(ProblemError, match=r"^needs: expected names among x, offset, W, b, got ('input'|'mask'|\['x'\]|1)$"):
         backward(operands(), needs=needs)
 
 

@@ -46,7 +46,7 @@ def _torchvision_layer(operands: Arrays, grad_output: Any, options: dict[str, An
 
 
 def _chainer_layer(operands: Arrays, grad_output: Any, options: dict[str, Any]) -> Arrays:
-    initial = {
+    initial: dict[str, Any] = {
         "offset_initialW": operands["offset_conv/W"],
         "offset_initial_bias": operands.get("offset_conv/b"),
         "deform_initialW": operands["deform_conv/W"],
