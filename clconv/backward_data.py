@@ -1,9 +1,11 @@
 """The variants of the backward pass for input, offset and mask, which share every sample."""
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clconv.layout import Chunks, channels_first, channels_last, pack_weight_data, refuses, vector
 from clconv.problem import Problem
 from clconv.schedule import (
     Fill,
@@ -113,7 +115,56 @@ def _owner(problem: Problem, device: "Device") -> Launch:
     )
 
 
+def _block_supports(request: Request, device: "Device") -> str | None:
+    return refuses(request.problem) or Chunks.refuses(request.problem)
+
+
+def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
+    """Chunks as large as still give every thread two tasks."""
+    problem = request.problem
+    wide = [size for size in (64, 32) if problem.batch * Chunks.of(problem, size).count >= 2 * device.compute_units]
+    vec = vector(problem, device)
+    order = [*wide, 16, *(size for size in (64, 32) if size not in wide)]
+    return tuple(Tile.of(vec=vec, item_rows=6, item_vecs=2, tile_pixels=96, chunk=size) for size in order)
+
+
+def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+    problem, needs = request.problem, request.needs & GRADIENTS
+    chunks = Chunks.of(problem, tile["chunk"])
+    width = tile["item_vecs"] * tile["vec"]
+    pack, temporaries = pack_weight_data(problem, chunks, width, device)
+    before: tuple[Step, ...] = (pack,)
+    after: tuple[Step, ...] = ()
+    if needs & {"offset", "mask"}:
+        transpose, last = channels_last(problem)
+        before, temporaries = (*before, transpose), temporaries | last
+    if "input" in needs:
+        transpose, last = channels_first(problem)
+        after, temporaries = (transpose,), temporaries | last
+    for name in sorted(needs & {"offset", "mask"}) if chunks.parts > 1 else ():
+        count = prod(problem.shapes()[name])
+        after = (*after, reduction(f"partial_{name}", f"grad_{name}", problem.dtype_of(name), chunks.parts, count, device))
+        temporaries = temporaries | {f"partial_{name}": chunks.parts * count * accumulator_bytes(problem)}
+    threads = min(device.compute_units, problem.batch * chunks.count)
+    slice_elements = tile["tile_pixels"] * (problem.group_out + round_up(chunks.size, width))
+    temporaries = temporaries | {"scratch": threads * slice_elements * accumulator_bytes(problem)}
+    launch = _block_launch(problem, needs, tile, chunks, threads)
+    return Schedule("block", tile, (*before, launch, *after), temporaries)
+
+
+def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, chunks: Chunks, threads: int) -> Launch:
+    wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
+    arguments = {**dict(tile.sizes), "chunk": chunks.size, "unit": chunks.unit, "parts": chunks.parts, **wanted, **specialisation(problem)}
+    reads = ("input_last",) if needs & {"offset", "mask"} else ()
+    small = "partial" if chunks.parts > 1 else "grad"
+    writes = {"input": "grad_input_last", "offset": f"{small}_offset", "mask": f"{small}_mask"}
+    results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
+    buffers = ("grad_output", *reads, *present(problem, "offset", "mask"), "packed_weight", *results, "scratch")
+    return Launch(Kernel.of("backward_data_block", arguments), buffers, sizes(problem), (threads,), (1,))
+
+
 VARIANTS = (
+    Variant("block", _block_supports, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
     Variant("plain", _plain_supports, _tiles, _plain_schedule, suits=lambda request, device: device.kind != "cpu"),
     Variant("owner", lambda request, device: None, _tiles, _owner_schedule),
 )

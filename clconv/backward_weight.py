@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clconv.layout import channels_last, refuses, vector
 from clconv.problem import Problem
 from clconv.schedule import (
     Kernel,
@@ -67,22 +68,65 @@ def _summed(kernel: str, gradient: str, launch_size: tuple[int, ...], reads: tup
     }
 
 
+def _bias(request: Request, device: "Device") -> tuple[tuple[Step, ...], dict[str, int]]:
+    """What every variant adds for grad_bias, where it is wanted."""
+    outs = request.problem.out_channels
+    if "bias" not in request.needs:
+        return (), {}
+    return _summed("backward_bias_plain", "bias", (outs,), ("grad_output",), outs, outs, request, device)
+
+
 def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
-    steps: tuple[Step, ...] = ()
-    temporaries: dict[str, int] = {}
+    steps, temporaries = _bias(request, device)
     if "weight" in request.needs:
         size = (problem.in_channels * problem.taps, ceil_div(problem.group_out, tile["item_out"]))
         elements = problem.out_channels * problem.group_in * problem.taps
         reads = ("grad_output", *present(problem, "input", "offset", "mask"))
-        steps, temporaries = _summed(
+        weight, partial = _summed(
             "backward_weight_plain", "weight", size, reads, elements, size[0] * size[1], request, device, **dict(tile.sizes)
         )
-    if "bias" in request.needs:
-        outs = problem.out_channels
-        more, partial = _summed("backward_bias_plain", "bias", (outs,), ("grad_output",), outs, outs, request, device)
-        steps, temporaries = steps + more, temporaries | partial
+        steps, temporaries = steps + weight, temporaries | partial
     return Schedule("plain", tile, steps, temporaries)
 
 
-VARIANTS = (Variant("plain", lambda request, device: None, _tiles, _plain_schedule),)
+def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
+    """Chunks as large as still give every thread two tasks."""
+    problem = request.problem
+    wide = [size for size in (64, 32) if problem.groups * ceil_div(problem.group_in, size) * problem.taps >= 2 * device.compute_units]
+    vec = vector(problem, device)
+    order = [*wide, 16, *(size for size in (64, 32) if size not in wide)]
+    return tuple(Tile.of(vec=vec, item_rows=6, item_vecs=2, tile_pixels=96, chunk=round_up(size, 2 * vec)) for size in order)
+
+
+def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+    problem = request.problem
+    steps, temporaries = _bias(request, device)
+    if "weight" in request.needs:
+        transpose, last = channels_last(problem)
+        tasks = problem.groups * ceil_div(problem.group_in, tile["chunk"]) * problem.taps
+        threads = min(device.compute_units, tasks)
+        rows = round_up(problem.group_out, tile["item_rows"])
+        slice_elements = (rows + tile["chunk"]) * tile["tile_pixels"] + rows * tile["chunk"]
+        scratch = {"scratch": threads * slice_elements * accumulator_bytes(problem)}
+        launch = Launch(
+            Kernel.of("backward_weight_block", {**dict(tile.sizes), **specialisation(problem)}),
+            ("grad_output", "input_last", *present(problem, "offset", "mask"), "grad_weight", "scratch"),
+            sizes(problem),
+            (threads,),
+            (1,),
+        )
+        steps, temporaries = (*steps, transpose, launch), temporaries | last | scratch
+    return Schedule("block", tile, steps, temporaries)
+
+
+VARIANTS = (
+    Variant(
+        "block",
+        lambda request, device: refuses(request.problem),
+        _block_tiles,
+        _block_schedule,
+        suits=lambda request, device: device.kind == "cpu",
+    ),
+    Variant("plain", lambda request, device: None, _tiles, _plain_schedule),
+)

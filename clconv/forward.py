@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from clconv.problem import Problem
+from clconv.layout import channels_last, pack_weight, refuses, vector
 from clconv.schedule import (
     Kernel,
     Launch,
@@ -19,7 +17,6 @@ from clconv.schedule import (
     round_up,
     sizes,
     specialisation,
-    storage,
 )
 
 if TYPE_CHECKING:
@@ -46,42 +43,19 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     return Schedule("plain", tile, (launch,), {})
 
 
-def channels_last(problem: Problem, block: int = 16) -> tuple[Launch, dict[str, int]]:
-    """The launch that makes input_last [N][H*W + 1][C] in the accumulator's type, and that temporary."""
-    pixels = problem.height * problem.width
-    kernel = Kernel.of("channels_last", {"channels": problem.in_channels, "block": block, **storage(problem.dtype, problem.wide)})
-    launch = Launch(kernel, ("input", "input_last"), (np.int32(pixels),), (ceil_div(pixels + 1, block), problem.batch))
-    return launch, {"input_last": problem.batch * (pixels + 1) * problem.in_channels * accumulator_bytes(problem)}
-
-
-def pack_weight(problem: Problem, tile_out: int, device: "Device") -> tuple[Launch, dict[str, int]]:
-    """The launch that makes packed_weight [groups][tiles][K * C/groups][tile_out] in the accumulator's type, and that temporary."""
-    count = problem.groups * round_up(problem.group_out, tile_out) * problem.taps * problem.group_in
-    kernel = Kernel.of("pack_weight", {"tile_out": tile_out, **specialisation(problem)})
-    size = lanes(device)
-    launch = Launch(kernel, ("weight", "packed_weight"), (), (round_up(count, size),), (size,))
-    return launch, {"packed_weight": count * accumulator_bytes(problem)}
-
-
-def _block_supports(request: Request, device: "Device") -> str | None:
-    if request.problem.height * request.problem.width >= (1 << 31) - 1:
-        return "it counts an image's pixels in 32 bits"
-    return None
-
-
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     """Sums fill the vector registers: 6 x 2 of 16 where vectors are of 32 bytes, 6 x 4 of 32 where they are of 64."""
     problem = request.problem
-    vec = max(2, min(16, device.vector_width) * 4 // accumulator_bytes(problem))
+    vec = vector(problem, device)
     most = 4 if device.vector_width >= 16 else 2
     tiles = []
     for item_vecs in (most, 1):
         for chunk in (256, 128, 384):
             channels = min(problem.group_in, chunk)
             taps = min(problem.taps, max(1, chunk // problem.group_in))
-            item_pixels = 6 if item_vecs == most else 8
+            item_rows = 6 if item_vecs == most else 8
             tiles.append(
-                Tile.of(vec=vec, item_pixels=item_pixels, item_vecs=item_vecs, tile_pixels=96, chunk_channels=channels, chunk_taps=taps)
+                Tile.of(vec=vec, item_rows=item_rows, item_vecs=item_vecs, tile_pixels=96, chunk_channels=channels, chunk_taps=taps)
             )
     narrow = problem.group_out <= vec
     return tuple(tiles[3:] + tiles[:3] if narrow else tiles)
@@ -130,7 +104,7 @@ def _tile_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
 def _tile_supports(request: Request, device: "Device") -> str | None:
     if not _tile_tiles(request, device):
         return f"no tile fits {device.max_work_group} work-items and {device.local_memory} bytes of local memory"
-    return _block_supports(request, device)
+    return refuses(request.problem)
 
 
 def _tile_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
@@ -149,7 +123,13 @@ def _tile_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 
 VARIANTS = (
-    Variant("block", _block_supports, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
+    Variant(
+        "block",
+        lambda request, device: refuses(request.problem),
+        _block_tiles,
+        _block_schedule,
+        suits=lambda request, device: device.kind == "cpu",
+    ),
     Variant("tile", _tile_supports, _tile_tiles, _tile_schedule, suits=lambda request, device: request.problem.group_out >= 32),
     Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule),
 )

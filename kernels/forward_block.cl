@@ -9,76 +9,22 @@
  *
  * A work-item is a thread: it takes block after block of TILE_PIXELS pixels of one image, and nothing is shared, so there are no
  * barriers. For a block it goes through the depth of the product in chunks of CHUNK_TAPS taps times CHUNK_CHANNELS channels:
- * samples them into the panel, vectors of channels at a time, then multiplies the panel by the packed weights, ITEM_PIXELS x
- * TILE_OUT sums in registers at a time. A block's last pixels are computed again where the image ends; only real ones are stored. */
+ * samples them into the panel, vectors of channels at a time, then multiplies the panel by the packed weights, ITEM_ROWS x
+ * TILE_OUT sums in registers at a time (see product). A block's last pixels are computed again where the image ends; only real ones are stored. */
 <%namespace name="sample" file="sample.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
-#define VEC ${vec}
-#define vec_t ${"double" if accumulator == "float64" else "float"}${vec}
-#define LOAD_VEC vload${vec}
-#define STORE_VEC vstore${vec}
-#define ITEM_PIXELS ${item_pixels}
-#define ITEM_VECS ${item_vecs}
+<%include file="product.cl"/>
+<%include file="sample_channels.cl"/>
 #define TILE_PIXELS ${tile_pixels}
-#define TILE_OUT (ITEM_VECS * VEC)
+#define TILE_OUT TILE
 #define TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
 #define DEPTH (TAPS * GROUP_IN)
 #define CHUNK_CHANNELS ${chunk_channels}
 #define CHUNK_TAPS ${chunk_taps}
 #define CHUNK (CHUNK_TAPS * CHUNK_CHANNELS)
 #define SLICE (TILE_PIXELS * (CHUNK + TILES * TILE_OUT))
-
-/* Samples channels [begin, end) into row, at one place. */
-static inline void sample_channels(sample_t s, __global const acc_t *image, index_t outside, acc_t scale,
-                                   int begin, int end, __global acc_t *row)
-{
-    __global const acc_t *corner[CORNERS];
-    acc_t weight[CORNERS];
-    for (int i = 0; i < CORNERS; ++i) {
-        corner[i] = image + (s.corner[i] >= 0 ? s.corner[i] : outside) * IN_CHANNELS;
-        weight[i] = corner_weight(s, i);
-    }
-    int c = begin;
-    for (; c + VEC <= end; c += VEC) {
-        vec_t value = weight[0] * LOAD_VEC(0, corner[0] + c);
-        for (int i = 1; i < CORNERS; ++i) value += weight[i] * LOAD_VEC(0, corner[i] + c);
-        STORE_VEC(scale * value, 0, row + c - begin);
-    }
-    for (; c < end; ++c) {
-        acc_t value = weight[0] * corner[0][c];
-        for (int i = 1; i < CORNERS; ++i) value += weight[i] * corner[i][c];
-        row[c - begin] = scale * value;
-    }
-}
-
-/* sums[ITEM_PIXELS][TILE_OUT] += panel[ITEM_PIXELS][depth] * packed[depth][TILE_OUT], the sums in registers. */
-static inline void multiply(__global const acc_t *panel, __global const acc_t *packed, __global acc_t *sums, int depth)
-{
-    vec_t sum[ITEM_PIXELS][ITEM_VECS];
-% for p in range(item_pixels):
-% for v in range(item_vecs):
-    sum[${p}][${v}] = LOAD_VEC(0, sums + ${p} * TILE_OUT + ${v} * VEC);
-% endfor
-% endfor
-    for (int k = 0; k < depth; ++k) {
-% for v in range(item_vecs):
-        const vec_t w${v} = LOAD_VEC(0, packed + k * TILE_OUT + ${v} * VEC);
-% endfor
-% for p in range(item_pixels):
-        const vec_t x${p} = (vec_t)(panel[${p} * CHUNK + k]);
-% for v in range(item_vecs):
-        sum[${p}][${v}] = fma(x${p}, w${v}, sum[${p}][${v}]);
-% endfor
-% endfor
-    }
-% for p in range(item_pixels):
-% for v in range(item_vecs):
-    STORE_VEC(sum[${p}][${v}], 0, sums + ${p} * TILE_OUT + ${v} * VEC);
-% endfor
-% endfor
-}
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void forward_block(
@@ -135,8 +81,8 @@ void forward_block(
                     }
                     for (int tile = 0; tile < TILES; ++tile) {
                         __global const acc_t *w = packed + (((index_t)group * TILES + tile) * DEPTH + first_tap * GROUP_IN + first) * TILE_OUT;
-                        for (int p = 0; p < TILE_PIXELS; p += ITEM_PIXELS)
-                            multiply(panel + p * CHUNK, w, sums + (tile * TILE_PIXELS + p) * TILE_OUT, taps * (end - begin));
+                        for (int p = 0; p < TILE_PIXELS; p += ITEM_ROWS)
+                            multiply(panel + p * CHUNK, CHUNK, 1, w, TILE_OUT, sums + (tile * TILE_PIXELS + p) * TILE_OUT, TILE_OUT, taps * (end - begin));
                     }
                 }
             }

@@ -1,0 +1,140 @@
+"""Devices that aren't here, hard problems, and every schedule that the variants would make for them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from cases import BY_NAME, CASES, TYPED
+
+from clconv import backward_data, backward_weight
+from clconv.device import Device
+from clconv.problem import Problem
+from clconv.schedule import Kernel, Launch, Request, Schedule, Tile, Variant, storage
+from clconv.tuning import PASSES, refusal
+
+GRADIENTS = {"forward": frozenset[str](), "backward_data": backward_data.GRADIENTS, "backward_weight": backward_weight.GRADIENTS}
+"""Which gradients each pass makes."""
+
+_GPU = Device(
+    name="GPU", platform="none", vendor="none", driver="0", version="1.2", index="", kind="gpu", compute_units=132, max_work_group=1024,
+    max_work_items=(1024, 1024, 64), local_memory=48 << 10, global_memory=80 << 30, max_allocation=20 << 30, vector_width=1,
+    unified_memory=False, fp64=True, fp16=True, subgroups=True, base_alignment=512, atomic_float32="cas", atomic_float64="cas",
+    simulator=False,
+)  # fmt: skip
+
+_CPU = replace(
+    _GPU, name="CPU", kind="cpu", compute_units=16, max_work_group=8192, max_work_items=(8192, 8192, 8192), local_memory=256 << 10,
+    global_memory=64 << 30, max_allocation=32 << 30, vector_width=8, unified_memory=True, base_alignment=128,
+)  # fmt: skip
+
+_SMALL = {
+    "compute_units": 1, "max_work_group": 64, "max_work_items": (64, 64, 64), "local_memory": 32 << 10, "fp64": False, "fp16": False,
+    "subgroups": False, "atomic_float64": None,
+}  # fmt: skip
+
+DEVICES = {
+    device.name: device
+    for device in (
+        replace(_GPU, name="limited", vector_width=3, **_SMALL),
+        replace(_CPU, name="limited-cpu", vector_width=3, **_SMALL),
+        replace(_CPU, name="scalar-cpu", vector_width=1, max_work_group=1024, max_work_items=(1024, 1, 1), atomic_float64=None),
+        replace(_CPU, name="sse-cpu", vector_width=4),
+        replace(_CPU, name="avx512-cpu", vector_width=16, atomic_float32="ext", atomic_float64="ext"),
+        replace(_CPU, name="server-cpu", vector_width=16, compute_units=384),
+        replace(_GPU, name="sm_90", atomic_float32="nvidia", atomic_float64="nvidia"),
+        replace(_GPU, name="gfx90a", compute_units=104, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10,
+                atomic_float32="amd", atomic_float64="amd"),
+        replace(_GPU, name="gfx1030", compute_units=40, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10),
+        replace(_GPU, name="gfx1100", compute_units=48, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10,
+                atomic_float32="amd"),
+        replace(_GPU, name="dg2", compute_units=512, max_work_items=(1024, 1024, 1024), local_memory=64 << 10, fp64=False,
+                atomic_float32="ext", atomic_float64=None),
+        replace(_GPU, name="tgllp", compute_units=96, max_work_group=512, max_work_items=(512, 512, 512), local_memory=64 << 10,
+                fp64=False, atomic_float64=None, unified_memory=True),
+    )
+}  # fmt: skip
+"""Extremes of what drivers report, and GPUs by the names that the offline compilers give them."""
+
+
+def _problem(input: tuple[int, ...], weight: tuple[int, ...], offset_groups: int | None = 1, **options: object) -> Problem:
+    arguments: dict[str, object] = {"stride": 1, "padding": 0, "dilation": 1, "mask": False, "bias": True, "dtypes": {"input": "float32"}}
+    return Problem.create(input, weight, offset_groups=offset_groups, **arguments | options)  # type: ignore[arg-type]  # forwarded
+
+
+LAYERS = {
+    "resnet": _problem((8, 256, 100, 152), (256, 256, 3, 3), padding=1, mask=True),
+    "depthwise": _problem((1, 512, 64, 64), (512, 1, 3, 3), padding=1, mask=True),
+    "many-outputs": _problem((1, 64, 40, 40), (8192, 64, 1, 1)),
+    "many-offset-groups": _problem((2, 256, 64, 64), (256, 256, 3, 3), 64, padding=1, mask=True),
+    "kernel-31": _problem((1, 16, 64, 64), (16, 16, 31, 31), padding=15),
+    "detector": _problem((2, 64, 200, 304), (27, 64, 3, 3), None, padding=1),
+}
+"""Sizes of real networks, and beyond."""
+
+HUGE = {
+    "input": _problem((1, 4, 30000, 30000), (4, 4, 3, 3), stride=7, mask=True),
+    "offset": _problem((1, 2, 12000, 12000), (2, 2, 3, 3)),
+    "output": _problem((3, 1, 30000, 30000), (1, 1, 1, 1), None),
+    "batch": _problem((1 << 29, 4, 2, 2), (4, 4, 2, 2), mask=True),
+    "plane": _problem((1, 1, 1 << 16, 1 << 16), (1, 1, 3, 3), None, stride=64),
+    "behind-images": _problem((1 << 15, 1 << 15, 1, 1), (1, 1 << 15, 1, 1)),
+    "half": _problem((1, 4, 30000, 30000), (4, 4, 3, 3), stride=7, dtypes={"input": "float16"}),
+}
+"""Problems in which a tensor, or what a variant makes beside it, has more elements than 32 bits count."""
+
+SHAPES = {
+    **{f"{case.name}-float32": case.problem() for case in CASES},
+    **{f"{case.name}-{dtype}": case.problem(dtype) for case in TYPED for dtype in ("float64", "float16", "bfloat16")},
+    **{f"{case.name}-{dtype}-float32": case.problem(dtype, "float32") for case in (BY_NAME["plain"],) for dtype in ("float16", "bfloat16")},
+    **LAYERS,
+    **{f"huge-{name}": problem for name, problem in HUGE.items()},
+}
+"""Every problem that is planned for, by name."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A schedule and what it was made for."""
+
+    which: str
+    variant: Variant
+    request: Request
+    tile: Tile
+    schedule: Schedule
+
+
+def needs_of(which: str, problem: Problem) -> frozenset[str]:
+    """All gradients of a pass that the problem has."""
+    return GRADIENTS[which] & frozenset(problem.operands())
+
+
+def requests(which: str, problem: Problem) -> Iterator[Request]:
+    """Each set of gradients, bit-identical or not; the whole set comes first."""
+    wanted = sorted(needs_of(which, problem))
+    sets = [frozenset(some) for count in range(len(wanted), 0, -1) for some in combinations(wanted, count)]
+    for needs in sets or [frozenset[str]()]:
+        for deterministic in (False, True):
+            yield Request(problem, needs, deterministic)
+
+
+def plans(which: str, requests: Iterable[Request], device: Device, all_tiles: bool = True) -> Iterator[Planned]:
+    """What every variant of a pass that accepts a request would do, with each of its tiles or with its default."""
+    for request in requests:
+        for variant in PASSES[which]:
+            if refusal(variant, request, device) is None:
+                tiles = variant.tiles(request, device)
+                for tile in tiles if all_tiles else tiles[:1]:
+                    yield Planned(which, variant, request, tile, variant.schedule(request, device, tile))
+
+
+def launches(schedule: Schedule) -> list[Launch]:
+    """All launches of a schedule, in order."""
+    return [step for step in (*schedule.prepare, *schedule.steps) if isinstance(step, Launch)]
+
+
+def utilities() -> Iterator[Kernel]:
+    """Kernels that belong to no pass: what brings arrays in and out."""
+    yield from (Kernel.of("copy", {"element": element}) for element in ("uchar", "ushort", "uint", "ulong"))
+    for dtype in ("float16", "bfloat16", "float32", "float64"):
+        for wide in (False, True):
+            yield from (Kernel.of("find_nonfinite", {"infinities": flag, **storage(dtype, wide)}) for flag in (False, True))
