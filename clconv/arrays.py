@@ -81,6 +81,8 @@ def dtype_name(name: str, array: Array) -> str:
     dtype = np.dtype(array.dtype)
     if dtype.name not in DTYPES:
         raise ProblemError(f"{name}: expected an array of {', '.join(DTYPES)}, got {dtype.name}")
+    if isinstance(array, cla.Array) and not dtype.isnative:
+        raise ProblemError(f"{name}: expected a pyopencl array in native byte order, got {dtype.str}")
     return str(dtype.name)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from clconv.layout import Chunks, channels_first, channels_last, pack_weight_data, refuses, vector
 from clconv.problem import Problem
 from clconv.schedule import (
+    MOST_GROUPS,
     Fill,
     Kernel,
     Launch,
@@ -104,7 +105,7 @@ def _owner_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 def _owner(problem: Problem, device: "Device") -> Launch:
     planes = problem.batch * problem.in_channels
     wanted = device.compute_units * (8 if device.kind == "cpu" else 512)
-    band_rows = ceil_div(problem.height, min(problem.height, ceil_div(wanted, planes)))
+    band_rows = ceil_div(problem.height, min(problem.height, ceil_div(wanted, planes), MOST_GROUPS))
     size = lanes(device, 8 if device.kind == "cpu" else 32)
     return Launch(
         Kernel.of("backward_input_owner", specialisation(problem)),
@@ -154,7 +155,9 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, chunks: Chunks, threads: int) -> Launch:
     wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
-    arguments = {**dict(tile.sizes), "chunk": chunks.size, "unit": chunks.unit, "parts": chunks.parts, **wanted, **specialisation(problem)}
+    wide = problem.wide or chunks.parts * prod(problem.shapes().get("offset", ())) >= 1 << 31
+    cut = {"chunk": chunks.size, "unit": chunks.unit, "parts": chunks.parts}
+    arguments = {**dict(tile.sizes), **cut, **wanted, **specialisation(problem), "wide": wide}
     reads = ("input_last",) if needs & {"offset", "mask"} else ()
     small = "partial" if chunks.parts > 1 else "grad"
     writes = {"input": "grad_input_last", "offset": f"{small}_offset", "mask": f"{small}_mask"}
@@ -165,6 +168,6 @@ def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, chunks: C
 
 VARIANTS = (
     Variant("block", _block_supports, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
-    Variant("plain", _plain_supports, _tiles, _plain_schedule, suits=lambda request, device: device.kind != "cpu"),
-    Variant("owner", lambda request, device: None, _tiles, _owner_schedule),
+    Variant("plain", _plain_supports, _tiles, _plain_schedule, lambda request, device: device.kind != "cpu", guarded=False),
+    Variant("owner", lambda request, device: None, _tiles, _owner_schedule, guarded=False),
 )

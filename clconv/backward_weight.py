@@ -7,6 +7,7 @@ import numpy as np
 from clconv.layout import channels_last, refuses, vector
 from clconv.problem import Problem
 from clconv.schedule import (
+    MOST_GROUPS,
     Kernel,
     Launch,
     Request,
@@ -39,11 +40,11 @@ def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
 
 
 def _split_rows(problem: Problem, device: "Device", items: int, elements: int) -> int:
-    """Rows of output pixels that one work-item sums: as many parts as the device needs to be busy and the memory allows."""
+    """Rows of output pixels that one work-item sums: as many parts as the device needs to be busy, and memory and launches allow."""
     rows = problem.batch * problem.out_height
     wanted = ceil_div(device.compute_units * (8 if device.kind == "cpu" else 1024), items)
     room = max(1, _PARTIAL_BYTES // (elements * accumulator_bytes(problem)))
-    return ceil_div(rows, max(1, min(rows, wanted, room)))
+    return ceil_div(rows, max(1, min(rows, wanted, room, MOST_GROUPS)))
 
 
 def _summed(kernel: str, gradient: str, launch_size: tuple[int, ...], reads: tuple[str, ...], elements: int, items: int,
@@ -128,5 +129,5 @@ VARIANTS = (
         _block_schedule,
         suits=lambda request, device: device.kind == "cpu",
     ),
-    Variant("plain", lambda request, device: None, _tiles, _plain_schedule),
+    Variant("plain", lambda request, device: None, _tiles, _plain_schedule, guarded=False),
 )

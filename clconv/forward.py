@@ -131,5 +131,5 @@ VARIANTS = (
         suits=lambda request, device: device.kind == "cpu",
     ),
     Variant("tile", _tile_supports, _tile_tiles, _tile_schedule, suits=lambda request, device: request.problem.group_out >= 32),
-    Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule),
+    Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule, guarded=False),
 )

@@ -25,12 +25,21 @@ def integer(value: Any, name: str, least: int) -> int:
 
 def pairs(value: Any, name: str, least: int = 1) -> Pair:
     """An int or a pair of ints as (y, x)."""
-    if isinstance(value, str) or not hasattr(value, "__len__"):
+    if isinstance(value, str) or not _is_sequence(value):
         number = integer(value, name, least)
         return number, number
     if len(value) != 2:
         raise ProblemError(f"{name}: expected an integer or a pair (y, x), got {value!r}")
     return integer(value[0], f"{name}[0]", least), integer(value[1], f"{name}[1]", least)
+
+
+def _is_sequence(value: Any) -> bool:
+    """Whether it has a length: an array of no dimensions has the method, but raises."""
+    try:
+        len(value)
+    except TypeError:
+        return False
+    return True
 
 
 def normalise_padding(padding: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
@@ -45,8 +54,8 @@ def normalise_padding(padding: Any, kernel: Pair, stride: Pair, dilation: Pair) 
     """
     if isinstance(padding, str):
         return _named(padding, kernel, stride, dilation)
-    if hasattr(padding, "__len__") and any(hasattr(axis, "__len__") for axis in padding):
-        if len(padding) != 2 or not all(hasattr(axis, "__len__") and len(axis) == 2 for axis in padding):
+    if _is_sequence(padding) and any(_is_sequence(axis) for axis in padding):
+        if len(padding) != 2 or not all(_is_sequence(axis) and len(axis) == 2 for axis in padding):
             raise ProblemError(f"padding: expected ((top, bottom), (left, right)), got {padding!r}")
         return pairs(padding[0], "padding[0]", 0), pairs(padding[1], "padding[1]", 0)
     y, x = pairs(padding, "padding", 0)

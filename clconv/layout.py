@@ -40,7 +40,8 @@ def refuses(problem: Problem) -> str | None:
 def _transpose(name: str, problem: Problem, buffers: tuple[str, str]) -> Launch:
     pixels = problem.height * problem.width
     arguments: dict[str, Value] = {"channels": problem.in_channels, "block": TRANSPOSE_BLOCK, **storage(problem.dtype, problem.wide)}
-    return Launch(Kernel.of(name, arguments), buffers, (np.int32(pixels),), (ceil_div(pixels + 1, TRANSPOSE_BLOCK), problem.batch))
+    items = problem.batch * ceil_div(pixels + 1, TRANSPOSE_BLOCK)
+    return Launch(Kernel.of(name, arguments), buffers, (np.int32(problem.batch), np.int32(pixels)), (items,))
 
 
 def pack_weight(problem: Problem, tile_out: int, device: "Device") -> tuple[Launch, dict[str, int]]:

@@ -47,8 +47,22 @@ class DeformConv(OpRun):  # type: ignore[misc,unused-ignore]  # its base is Any 
         for name, array in {"X": X, "W": W, "offset": offset}.items():
             if array.ndim != 4:
                 raise ProblemError(f"{name}: expected 4 dimensions, for two are spatial, got shape {array.shape}")
-        _check("kernel_shape", kernel_shape or W.shape[2:], W.shape[2:])
-        _check("group", (W.shape[1] * group,), (X.shape[1],))
-        _check("offset_group", (2 * offset_group * W.shape[2] * W.shape[3],), (offset.shape[1],))
-        padding = _padding(pads or (0, 0, 0, 0))
+        channels, taps = W.shape[1], W.shape[2] * W.shape[3]
+        if kernel_shape is not None and tuple(kernel_shape) != W.shape[2:]:
+            raise ProblemError(f"kernel_shape: expected {W.shape[2:]} as W.shape[2:] is, got {tuple(kernel_shape)}")
+        if X.shape[1] != group * channels:
+            raise ProblemError(f"X: expected group*W.shape[1] = {group}*{channels} channels, got shape {X.shape}")
+        if offset.shape[1] != 2 * offset_group * taps:
+            raise ProblemError(f"offset: expected 2*offset_group*kH*kW = 2*{offset_group}*{taps} channels, got shape {offset.shape}")
+        padding = _padding(pads)
         return (deform_conv2d(X, offset, W, B, strides or (1, 1), padding, dilations or (1, 1), mask, device=self.device),)
+
+
+def _padding(pads: Sequence[int] | None) -> tuple[tuple[int, int], tuple[int, int]]:
+    """ONNX's (top, left, bottom, right) as ((top, bottom), (left, right))."""
+    if pads is None:
+        return (0, 0), (0, 0)
+    if len(pads) != 4:
+        raise ProblemError(f"pads: expected (top, left, bottom, right), got {tuple(pads)}")
+    top, left, bottom, right = pads
+    return (top, bottom), (left, right)

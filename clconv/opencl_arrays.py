@@ -31,8 +31,7 @@ class OpenCLDoor:
         self._inputs.append(array)
         buffer = self._own_memory(array)
         if buffer is None:
-            packed = self._empty(name, array.shape, array.dtype)
-            copy(array, packed)
+            packed = self._row_major_copy(name, array)
             array, buffer = packed, packed.base_data
         self.events += array.events
         return buffer
@@ -44,7 +43,8 @@ class OpenCLDoor:
             self.events += out.events
             self._results[name] = (out, None)
             return in_place
-        result = self._empty(name, shape, np.dtype(dtype))
+        allocator = next((array.allocator for array in self._inputs), None)
+        result = self._empty(name, shape, np.dtype(dtype), allocator)
         self._results[name] = (result, out)
         return result.base_data
 
@@ -62,8 +62,13 @@ class OpenCLDoor:
             return None
         return memory.get_sub_region(array.offset, array.nbytes)
 
-    def _empty(self, name: str, shape: Shape, dtype: Any) -> cla.Array:
-        allocator = next((array.allocator for array in self._inputs), None)
+    def _row_major_copy(self, name: str, array: cla.Array) -> cla.Array:
+        """Not from the caller's allocator: a pool would lend the memory again before the commands that use it have run."""
+        packed = self._empty(f"a row-major copy of {name}", array.shape, array.dtype, None)
+        copy(array, packed)
+        return packed
+
+    def _empty(self, name: str, shape: Shape, dtype: Any, allocator: Any) -> cla.Array:
         with driver_errors(self.queue.device, f"allocating {prod(shape) * dtype.itemsize} bytes for {name}"):
             return cla.Array(self.queue, shape, dtype, allocator=allocator)
 
@@ -73,8 +78,7 @@ class OpenCLDoor:
             return None
         packed = array
         if not array.flags.c_contiguous or array.offset:
-            packed = self._empty("a row-major copy", array.shape, array.dtype)
-            copy(array, packed)
+            packed = self._row_major_copy("an operand", array)
         start, stop = self._nonfinite_chunk(packed, infinities)
         values = np.empty(stop - start, array.dtype)
         if not values.size:

@@ -1,6 +1,6 @@
 """The arrays of one call against a Problem: derive it from them, or check them against it. Nothing is allocated here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,8 @@ def check_needs(needs: Any, problem: Problem) -> frozenset[str]:
     """Names of the wanted gradients that the problem has; None means all."""
     if needs is None:
         return frozenset(problem.operands())
+    if not isinstance(needs, Iterable):
+        raise ProblemError(f"needs: expected names of gradients, got {needs!r}")
     names = {needs} if isinstance(needs, str) else set(needs)
     if unknown := names - set(OPERANDS):
         raise ProblemError(f"needs: expected names out of {', '.join(OPERANDS)}, got {', '.join(sorted(map(repr, unknown)))}")

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from typing import Any
 
 import pyopencl as cl
 
-from clconv import backward_data, backward_weight, tuning
+from clconv import selfcheck, tuning
 from clconv.arrays import Door, common_queue, is_device_array
 from clconv.device import Device, resolve
 from clconv.errors import ProblemError
@@ -18,11 +18,9 @@ from clconv.numpy_arrays import NumpyDoor
 from clconv.opencl_arrays import OpenCLDoor
 from clconv.operands import check, check_needs
 from clconv.problem import OPERANDS, Problem
-from clconv.schedule import Fill, Request, Schedule
+from clconv.schedule import Fill, Request, Schedule, Variant
 
 log = logging.getLogger("clconv")
-
-_GRADIENTS = {"backward_data": backward_data.GRADIENTS, "backward_weight": backward_weight.GRADIENTS}
 
 _queues_lock = Lock()
 
@@ -125,14 +123,17 @@ class Plan:
         if key not in self._schedules:
             planned = self.problem.with_batch(max(1, self.problem.batch))  # an empty batch launches nothing, but must have a plan
             request = Request(planned, needs, self.deterministic)
-            schedule = tuning.choose(which, request, self.device, self._variants.get(which))
+            schedule = tuning.choose(which, request, self.device, self._variants.get(which), partial(self._trusts, which))
             chosen = (which, self.device.label, schedule.variant, schedule.tile, schedule.workspace_bytes)
             log.info("%s on %s: %s (%s), %d bytes of workspace", *chosen)
             self._schedules[key] = schedule
         return self._schedules[key]
 
+    def _trusts(self, which: str, variant: Variant) -> bool:
+        return selfcheck.trusted(which, variant, self.problem.dtype, self.device)
+
     def _backward_schedules(self, needs: frozenset[str]) -> list[Schedule]:
-        return [self._schedule(which, needs & gradients) for which, gradients in _GRADIENTS.items() if needs & gradients]
+        return [self._schedule(which, needs & gradients) for which, gradients in tuning.GRADIENTS.items() if needs & gradients]
 
     @property
     def workspace_bytes(self) -> int:
@@ -142,7 +143,7 @@ class Plan:
 
     def __repr__(self) -> str:
         schedules = {"forward": self._schedule("forward", frozenset())}
-        for which, gradients in _GRADIENTS.items():
+        for which, gradients in tuning.GRADIENTS.items():
             schedules[which] = self._schedule(which, gradients & frozenset(self.problem.operands()))
         passes = ", ".join(f"{which}={schedule.variant} ({schedule.tile})" for which, schedule in schedules.items())
         shapes = self.problem.shapes()
@@ -230,14 +231,21 @@ class Plan:
         if self.problem.batch == 0:
             empty = [Fill(name) for name in results if name in ("grad_weight", "grad_bias")]
             return door.finish(run(empty, self.queue, buffers, door.events))
-        events = list(door.events)
+        try:
+            return door.finish(self._launch(schedules, buffers, door.events))
+        except BaseException:
+            self.queue.finish()  # kernels may still write to arrays that the error is about to free
+            raise
+
+    def _launch(self, schedules: Sequence[Schedule], buffers: dict[str, Any], events: list[cl.Event]) -> list[cl.Event]:
+        """Enqueue all schedules, one after another."""
         for schedule in schedules:
             prepared = set(schedule.kept) <= set(buffers)
             with self._workspace.borrow(self.queue, schedule, prepared) as (temporaries, busy):
                 steps = schedule.steps if prepared else (*schedule.prepare, *schedule.steps)
                 events = run(steps, self.queue, {**buffers, **temporaries}, events + busy)
                 busy[:] = events
-        return door.finish(events)
+        return events
 
 
 def queue_for(device: Any, queue: cl.CommandQueue | None) -> cl.CommandQueue:

@@ -169,8 +169,9 @@ class Problem:
 
     @property
     def wide(self) -> bool:
-        """Whether a tensor is so large that its elements need 64-bit indices."""
-        return max(prod(shape) for shape in self.shapes().values()) >= 1 << 31
+        """Whether a tensor, or the input with a pixel behind each image, is so large that its elements need 64-bit indices."""
+        images = self.batch * (self.height * self.width + 1) * self.in_channels
+        return max(images, *(prod(shape) for shape in self.shapes().values())) >= 1 << 31
 
     def shapes(self) -> dict[str, Shape]:
         """Shapes of all operands that this problem has, and of its output."""

@@ -15,6 +15,10 @@ Scalar: TypeAlias = np.int32 | np.int64
 Value: TypeAlias = str | int | bool
 
 
+MOST_GROUPS = 4096
+"""Work-groups in any dimension but the first where their number is free: NVIDIA's driver takes 65,535 at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """A kernel specialised by its template arguments: this, and nothing else, is the key of the program cache.
@@ -116,6 +120,8 @@ class Variant:
         (request, device, tile) -> Schedule.
     suits : callable
         (request, device) -> whether this is the kind of device that it is made for; others get it only if nothing else runs.
+    guarded : bool
+        Whether it must pass a check on a device before it is chosen there; the plain ways, which everything falls back to, need none.
     """
 
     name: str
@@ -123,6 +129,7 @@ class Variant:
     tiles: "Callable[[Request, Device], tuple[Tile, ...]]"
     schedule: "Callable[[Request, Device, Tile], Schedule]"
     suits: "Callable[[Request, Device], bool]" = lambda request, device: True
+    guarded: bool = True
 
 
 def specialisation(problem: Problem) -> dict[str, Value]:

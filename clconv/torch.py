@@ -66,7 +66,7 @@ def deform_conv2d(
         deterministic = torch.are_deterministic_algorithms_enabled()
     options = {"stride": stride, "padding": padding, "dilation": dilation, "convention": convention}
     options |= {"nonfinite": nonfinite, "precision": precision, "device": device}
-    output: torch.Tensor = _DeformConv2d.apply(options, deterministic, *(tensors[name] for name in OPERANDS))
+    output: torch.Tensor = _apply(options, deterministic, *(tensors[name] for name in OPERANDS))
     return output
 
 
@@ -78,7 +78,7 @@ class _DeformConv2d(torch.autograd.Function):  # type: ignore[misc,unused-ignore
         return _tensor(api.deform_conv2d(**_arrays(tensors), **options))
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # type: ignore[untyped-decorator,unused-ignore]
     def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[Any, ...]:
         needs = [name for name, needed in zip(OPERANDS, ctx.needs_input_grad[2:], strict=True) if needed]
         operands = _arrays(ctx.saved_tensors)
@@ -87,27 +87,35 @@ class _DeformConv2d(torch.autograd.Function):  # type: ignore[misc,unused-ignore
         return None, None, *(_tensor(gradients[name]) if name in needs else None for name in OPERANDS)
 
 
+# torch.compile would trace into NumPy's part of the work.
+_apply: Any = torch.compiler.disable(_DeformConv2d.apply)  # type: ignore[no-untyped-call,unused-ignore]
+
+
 def _check(name: str, tensor: Any) -> None:
     """None passes: whether an operand may be missing is decided where the problem is known."""
     if tensor is None:
         return
     if not isinstance(tensor, torch.Tensor):
         raise ProblemError(f"{name}: expected a torch.Tensor, got {type(tensor).__module__}.{type(tensor).__name__}")
-    if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
-        raise ProblemError(f"{name}: expected a dense tensor on the CPU, got one of layout {tensor.layout} on {tensor.device}")
+    if tensor.device.type != "cpu":
+        raise ProblemError(f"{name}: expected a tensor on the CPU, got one on {tensor.device}")
+    if tensor.layout is not torch.strided:
+        raise ProblemError(f"{name}: expected a dense tensor, got one of layout {tensor.layout}")
     if (dtype := str(tensor.dtype).removeprefix("torch.")) not in DTYPES:
         raise ProblemError(f"{name}: expected a tensor of {', '.join(DTYPES)}, got {dtype}")
 
 
-def _arrays(tensors: tuple[torch.Tensor | None, ...]) -> dict[str, NumpyArray | None]:
+def _arrays(tensors: tuple[torch.Tensor | None, ...]) -> dict[str, Any]:
     return {name: None if tensor is None else _array(tensor) for name, tensor in zip(OPERANDS, tensors, strict=True)}
 
 
 def _array(tensor: torch.Tensor) -> NumpyArray:
     """The same memory as a NumPy array; PyTorch and NumPy know each other's bfloat16 only as 16 bits."""
     if tensor.dtype == torch.bfloat16:
-        return tensor.detach().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy(force=True)  # force: also where a gradient is required
+        bits: NumpyArray = tensor.detach().view(torch.int16).numpy()
+        return bits.view(ml_dtypes.bfloat16)
+    array: NumpyArray = tensor.numpy(force=True)  # force: also where a gradient is required
+    return array
 
 
 def _tensor(array: NumpyArray) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Which variant and tile does a pass: the first that suits the device, unless the caller names one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,9 @@ PASSES: dict[str, tuple[Variant, ...]] = {
     "backward_data": backward_data.VARIANTS,
     "backward_weight": backward_weight.VARIANTS,
 }
+
+GRADIENTS = {"backward_data": backward_data.GRADIENTS, "backward_weight": backward_weight.GRADIENTS}
+"""What each backward pass makes."""
 
 
 def refusal(variant: Variant, request: Request, device: "Device") -> str | None:
@@ -41,8 +44,12 @@ def workspace_limit(request: Request) -> int:
     return (images * 5 // 4 * element + packed * element + (32 << 20)) * (2 if request.deterministic else 1)
 
 
-def choose(which: str, request: Request, device: "Device", name: str | None = None) -> Schedule:
+def choose(
+    which: str, request: Request, device: "Device", name: str | None = None, trusted: Callable[[Variant], bool] = lambda variant: True
+) -> Schedule:
     """The schedule of one pass ("forward", "backward_data" or "backward_weight").
+
+    `trusted` is asked about variants in the order of preference, until it agrees to one; a variant that is named isn't asked about.
 
     Raises
     ------
@@ -58,9 +65,6 @@ def choose(which: str, request: Request, device: "Device", name: str | None = No
     able = [variant for variant in candidates if reasons[variant.name] is None]
     if not able:
         raise UnsupportedError(f"{which} on {device.label}: " + "; ".join(f"{variant}: {reason}" for variant, reason in reasons.items()))
-    variant = _best(able, request, device)
+    ordered = sorted(able, key=lambda variant: not variant.suits(request, device))
+    variant = next((variant for variant in ordered if name or trusted(variant)), ordered[-1])
     return variant.schedule(request, device, variant.tiles(request, device)[0])
-
-
-def _best(able: Sequence[Variant], request: Request, device: "Device") -> Variant:
-    return next((variant for variant in able if variant.suits(request, device)), able[0])

@@ -1,12 +1,15 @@
 """Devices that aren't here, hard problems, and every schedule that the variants would make for them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations
+from functools import lru_cache
+from itertools import combinations, product
+from typing import Any
 
-from cases import BY_NAME, CASES, TYPED
+from clconv.check.cases import BY_NAME, CASES, TYPED
 
 from clconv import backward_data, backward_weight
+from clconv.convention import CONVENTIONS
 from clconv.device import Device
 from clconv.problem import Problem
 from clconv.schedule import Kernel, Launch, Request, Schedule, Tile, Variant, storage
@@ -55,32 +58,44 @@ DEVICES = {
 }  # fmt: skip
 """Extremes of what drivers report, and GPUs by the names that the offline compilers give them."""
 
+_TARGETS = ("limited-cpu", "avx512-cpu", "sm_90", "gfx90a", "dg2")
+"""Among them, one of each way to add atomically, and of each kind."""
 
-def _problem(input: tuple[int, ...], weight: tuple[int, ...], offset_groups: int | None = 1, **options: object) -> Problem:
-    arguments: dict[str, object] = {"stride": 1, "padding": 0, "dilation": 1, "mask": False, "bias": True, "dtypes": {"input": "float32"}}
-    return Problem.create(input, weight, offset_groups=offset_groups, **arguments | options)  # type: ignore[arg-type]  # forwarded
+
+def problem_of(input: tuple[int, ...], weight: tuple[int, ...], offset_groups: int | None = 1, **options: Any) -> Problem:
+    """A problem from shapes and what differs from the defaults of `Plan`."""
+    defaults: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "mask": False, "bias": True, "dtypes": {"input": "float32"}}
+    return Problem.create(input, weight, offset_groups=offset_groups, **defaults | options)
 
 
 LAYERS = {
-    "resnet": _problem((8, 256, 100, 152), (256, 256, 3, 3), padding=1, mask=True),
-    "depthwise": _problem((1, 512, 64, 64), (512, 1, 3, 3), padding=1, mask=True),
-    "many-outputs": _problem((1, 64, 40, 40), (8192, 64, 1, 1)),
-    "many-offset-groups": _problem((2, 256, 64, 64), (256, 256, 3, 3), 64, padding=1, mask=True),
-    "kernel-31": _problem((1, 16, 64, 64), (16, 16, 31, 31), padding=15),
-    "detector": _problem((2, 64, 200, 304), (27, 64, 3, 3), None, padding=1),
+    "resnet": problem_of((8, 256, 100, 152), (256, 256, 3, 3), padding=1, mask=True),
+    "depthwise": problem_of((1, 512, 64, 64), (512, 1, 3, 3), padding=1, mask=True),
+    "many-outputs": problem_of((1, 64, 40, 40), (8192, 64, 1, 1)),
+    "many-offset-groups": problem_of((2, 256, 64, 64), (256, 256, 3, 3), 64, padding=1, mask=True),
+    "kernel-31": problem_of((1, 16, 64, 64), (16, 16, 31, 31), padding=15),
+    "detector": problem_of((2, 64, 200, 304), (27, 64, 3, 3), None, padding=1),
 }
 """Sizes of real networks, and beyond."""
 
 HUGE = {
-    "input": _problem((1, 4, 30000, 30000), (4, 4, 3, 3), stride=7, mask=True),
-    "offset": _problem((1, 2, 12000, 12000), (2, 2, 3, 3)),
-    "output": _problem((3, 1, 30000, 30000), (1, 1, 1, 1), None),
-    "batch": _problem((1 << 29, 4, 2, 2), (4, 4, 2, 2), mask=True),
-    "plane": _problem((1, 1, 1 << 16, 1 << 16), (1, 1, 3, 3), None, stride=64),
-    "behind-images": _problem((1 << 15, 1 << 15, 1, 1), (1, 1 << 15, 1, 1)),
-    "half": _problem((1, 4, 30000, 30000), (4, 4, 3, 3), stride=7, dtypes={"input": "float16"}),
+    "input": problem_of((1, 4, 30000, 30000), (4, 4, 3, 3), stride=7, mask=True),
+    "offset": problem_of((1, 2, 12000, 12000), (2, 2, 3, 3)),
+    "output": problem_of((3, 1, 30000, 30000), (1, 1, 1, 1), None),
+    "batch": problem_of((1 << 29, 4, 2, 2), (4, 4, 2, 2), mask=True),
+    "plane": problem_of((1, 1, 1 << 16, 1 << 16), (1, 1, 3, 3), None, stride=64),
+    "behind-images": problem_of((1 << 15, 1 << 15, 1, 1), (1, 1 << 15, 1, 1)),
+    "half": problem_of((1, 4, 30000, 30000), (4, 4, 3, 3), stride=7, dtypes={"input": "float16"}),
 }
 """Problems in which a tensor, or what a variant makes beside it, has more elements than 32 bits count."""
+
+_DTYPES = (
+    {"input": "float64"},
+    {"input": "float16"},
+    {"input": "bfloat16"},
+    {"input": "float16", "offset": "float32", "mask": "float32"},
+    {"input": "bfloat16", "offset": "float32", "mask": "float32"},
+)
 
 SHAPES = {
     **{f"{case.name}-float32": case.problem() for case in CASES},
@@ -91,6 +106,9 @@ SHAPES = {
 }
 """Every problem that is planned for, by name."""
 
+SUBSETS = ("plain-float32", "groups-float32", "plain-float16-float32", "v1-float32", "huge-half")
+"""Problems of which each set of gradients is planned for."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -99,6 +117,7 @@ class Planned:
     which: str
     variant: Variant
     request: Request
+    device: Device
     tile: Tile
     schedule: Schedule
 
@@ -108,28 +127,52 @@ def needs_of(which: str, problem: Problem) -> frozenset[str]:
     return GRADIENTS[which] & frozenset(problem.operands())
 
 
-def requests(which: str, problem: Problem) -> Iterator[Request]:
-    """Each set of gradients, bit-identical or not; the whole set comes first."""
+def requests(which: str, problem: Problem, subsets: bool = False) -> Iterator[Request]:
+    """All gradients of a pass, or each set of them, bit-identical or not."""
     wanted = sorted(needs_of(which, problem))
-    sets = [frozenset(some) for count in range(len(wanted), 0, -1) for some in combinations(wanted, count)]
-    for needs in sets or [frozenset[str]()]:
-        for deterministic in (False, True):
-            yield Request(problem, needs, deterministic)
+    least = min(1, len(wanted)) if subsets else len(wanted)
+    sets = [frozenset(some) for count in range(least, len(wanted) + 1) for some in combinations(wanted, count)]
+    for needs in sets:
+        yield from (Request(problem, needs, deterministic) for deterministic in (False, True))
 
 
-def plans(which: str, requests: Iterable[Request], device: Device, all_tiles: bool = True) -> Iterator[Planned]:
-    """What every variant of a pass that accepts a request would do, with each of its tiles or with its default."""
-    for request in requests:
-        for variant in PASSES[which]:
-            if refusal(variant, request, device) is None:
-                tiles = variant.tiles(request, device)
-                for tile in tiles if all_tiles else tiles[:1]:
-                    yield Planned(which, variant, request, tile, variant.schedule(request, device, tile))
+def plans(which: str, request: Request, device: Device) -> Iterator[Planned]:
+    """What every variant of a pass that accepts a request would do, with each of its tiles, the default first."""
+    for variant in PASSES[which]:
+        if refusal(variant, request, device) is None:
+            for tile in variant.tiles(request, device):
+                yield Planned(which, variant, request, device, tile, variant.schedule(request, device, tile))
 
 
 def launches(schedule: Schedule) -> list[Launch]:
     """All launches of a schedule, in order."""
     return [step for step in (*schedule.prepare, *schedule.steps) if isinstance(step, Launch)]
+
+
+def branches() -> Iterator[Problem]:
+    """Small problems that take every branch of the templates: convention, NaN, mask, bias, no offsets, element types, wide."""
+    shapes: dict[str, Any] = {"input": (2, 16, 7, 9), "weight": (8, 8, 3, 2), "stride": (1, 2), "padding": ((2, 1), (0, 3)), "dilation": (2, 1)}
+    for convention, nonfinite in product(CONVENTIONS, ("propagate", "zero")):
+        for mask, bias in product((False, True), repeat=2):
+            yield problem_of(**shapes, offset_groups=4, mask=mask, bias=bias, convention=convention, nonfinite=nonfinite)
+    for dtypes in _DTYPES:
+        yield problem_of(**shapes, offset_groups=4, mask=True, dtypes=dtypes)
+        yield problem_of(**shapes, offset_groups=None, bias=False, dtypes={"input": dtypes["input"]})
+    yield from (HUGE[name] for name in ("input", "output", "half"))
+
+
+@lru_cache(maxsize=1)
+def kernels() -> dict[str, dict[Kernel, str]]:
+    """Every kernel that a device of each kind gets for `branches`, by name, with the variant and tile that it is for."""
+    found: dict[str, dict[Kernel, str]] = {}
+    for kernel in utilities():
+        found.setdefault(kernel.name, {})[kernel] = "utility"
+    for which, problem, device in product(PASSES, branches(), _TARGETS):
+        for request in requests(which, problem, subsets=problem.convention == "torchvision" and problem.has_mask):
+            for plan in plans(which, request, DEVICES[device]):
+                for launch in launches(plan.schedule):
+                    found.setdefault(launch.kernel.name, {})[launch.kernel] = f"{which} {plan.variant.name} ({plan.tile})"
+    return found
 
 
 def utilities() -> Iterator[Kernel]:

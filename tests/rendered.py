@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 
 from clconv.schedule import Kernel
 from clconv.source import render
 
 _BYTES = {"char": 1, "uchar": 1, "half": 2, "short": 2, "ushort": 2, "int": 4, "uint": 4, "float": 4, "long": 8, "ulong": 8, "double": 8}
+_QUALIFIERS = {"const", "volatile", "restrict", "__global", "*"}
 
 
 @dataclass(frozen=True)
@@ -23,20 +24,24 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A rendered kernel. Macros are those without parameters; they are expanded as the preprocessor would."""
+    """A rendered kernel. Macros without parameters are expanded as the preprocessor would."""
 
     kernel: str
     text: str
 
-    @property
+    @cached_property
     def code(self) -> str:
         """The source without its comments."""
         return re.sub(r"/\*.*?\*/|//[^\n]*", " ", self.text, flags=re.DOTALL)
 
+    @cached_property
+    def macros(self) -> dict[str, str]:
+        """Macros without parameters."""
+        return dict(re.findall(r"^#define (\w+) (.+)$", self.code, re.MULTILINE))
+
     def expand(self, expression: str) -> str:
         """Replace macros until none is left."""
-        macros = dict(re.findall(r"^#define (\w+) (.+)$", self.code, re.MULTILINE))
-        while (expanded := re.sub(r"\b[A-Za-z_]\w*\b", lambda match: macros.get(match[0], match[0]), expression)) != expression:
+        while (expanded := re.sub(r"\b[A-Za-z_]\w*\b", lambda match: self.macros.get(match[0], match[0]), expression)) != expression:
             expression = expanded
         return expression.strip()
 
@@ -44,31 +49,30 @@ class Rendered:
         """Value of a constant integer expression."""
         return int(eval(self.expand(expression).replace("/", "//"), {"__builtins__": {}}))
 
-    @property
+    @cached_property
     def head(self) -> str:
-        """What stands before the kernel's name, and its parameters."""
-        found = re.search(rf"__kernel([^;{{}}]*?)\b{self.kernel}\s*\(([^{{]*?)\)\s*\{{", self.code)
+        """From `__kernel` to the end of the parameters."""
+        found = re.search(rf"__kernel[^;{{}}]*?\b{self.kernel}\s*\([^{{]*?\)\s*\{{", self.code)
         assert found is not None, f"no kernel {self.kernel} in its source"
-        return found[0]
+        return found[0].rstrip("{ \n")
 
-    @property
+    @cached_property
     def parameters(self) -> list[Parameter]:
         """The kernel's parameters in order."""
-        inside = self.head.rsplit(f"{self.kernel}", 1)[1].strip(" ){\n").lstrip("(")
-        return [self._parameter(text) for text in inside.split(",")]
+        inside = self.head.rsplit(self.kernel, 1)[1].strip()[1:-1]
+        return [self._parameter(text.replace("*", " * ").split()) for text in inside.split(",")]
 
-    def _parameter(self, text: str) -> Parameter:
-        *words, name = text.replace("*", " * ").split()
-        plain = [word for word in words if word not in ("const", "volatile", "restrict", "__global", "*")]
-        return Parameter(name, self.expand(" ".join(plain)), "*" in words, "const" not in words)
+    def _parameter(self, words: list[str]) -> Parameter:
+        element = self.expand(" ".join(word for word in words[:-1] if word not in _QUALIFIERS))
+        return Parameter(words[-1], element, "*" in words, "const" not in words)
 
-    @property
+    @cached_property
     def work_group(self) -> tuple[int, ...] | None:
         """The work-group size that the kernel requires."""
         found = re.search(r"reqd_work_group_size\((.*?)\)\)\)", self.head)
         return tuple(self.number(size) for size in found[1].split(",")) if found else None
 
-    @property
+    @cached_property
     def local_memory(self) -> int:
         """Bytes of the kernel's arrays in local memory."""
         total = 0

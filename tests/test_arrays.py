@@ -8,7 +8,7 @@ import numpy as np
 import pyopencl as cl
 import pyopencl.array as cla
 import pytest
-from cases import BY_NAME
+from clconv.check.cases import BY_NAME
 
 from clconv import Device, Plan, ProblemError, UnsupportedError, conv2d, conv2d_backward, deform_conv2d, deform_conv2d_backward
 from clconv.arrays import NumpyArray, copy

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import Case
+from clconv.check.cases import Case
 
 from clconv import Gradients, ProblemError, reference
 from clconv.arrays import NumpyArray

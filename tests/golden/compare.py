@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from closeness import relative_error
+from clconv.check.closeness import relative_error
 
 import clconv
 from golden.store import Arrays, Golden

@@ -12,26 +12,26 @@ FACTOR = 8
 and any n in practice, for the kernels sum in stages."""
 
 
-def assert_close(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray, accumulator: str, call: str) -> None:
-    """`error <= FACTOR * eps(accumulator) * magnitude + eps(storage) * |want|`, and NaN exactly where the reference has it.
+def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray, accumulator: str, call: str) -> str:
+    """The worst elements with index, got, want and allowed, and the call that makes them; empty if all are right.
 
-    A failure prints the worst elements and the call that makes them.
+    Right is `error <= FACTOR * eps(accumulator) * magnitude + eps(storage) * |want|`, with NaN exactly where the reference has it.
     """
-    assert got.shape == want.shape, f"{name}: shape {got.shape}, expected {want.shape} in {call}"
+    if got.shape != want.shape:
+        return f"{name}: shape {got.shape}, expected {want.shape} in {call}"
     storage: Any = ml_dtypes.finfo(got.dtype)  # type: ignore[no-untyped-call]  # it has no annotations
     value = got.astype(np.float64)
     with np.errstate(invalid="ignore"):
         allowed = (
             FACTOR * float(np.finfo(accumulator).eps) * magnitude + float(storage.eps) * np.abs(want) + float(storage.smallest_subnormal)
         )
-        wrong = ~(np.abs(value - want) <= allowed) & ~(np.isnan(value) & np.isnan(want)) & ~(value == want)
-    assert not wrong.any(), _account(name, value, want, allowed, wrong, call)
-
-
-def _account(name: str, got: NumpyArray, want: NumpyArray, allowed: NumpyArray, wrong: NumpyArray, call: str) -> str:
-    places = np.argwhere(wrong)[:5]
-    lines = [f"{name}{tuple(map(int, p))}: got {got[tuple(p)]!r}, want {want[tuple(p)]!r}, allowed {allowed[tuple(p)]:.3g}" for p in places]
-    return "\n".join([f"{wrong.sum()} of {wrong.size} elements are wrong in {call}", *lines])
+        error = np.abs(value - want)
+    right = (error <= allowed) | (np.isnan(value) & np.isnan(want)) | (value == want)
+    if right.all():
+        return ""
+    worst = sorted(map(tuple, np.argwhere(~right)), key=lambda place: -np.nan_to_num(error[place] / allowed[place], nan=np.inf))[:5]
+    lines = [f"{name}{tuple(map(int, p))}: got {value[p]!r}, want {want[p]!r}, allowed {allowed[p]:.3g}" for p in worst]
+    return "\n".join([f"{(~right).sum()} of {right.size} elements of {name} are wrong in {call}", *lines])
 
 
 def relative_error(got: Any, want: NumpyArray) -> float:

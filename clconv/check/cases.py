@@ -36,6 +36,7 @@ class Case:
 
     @property
     def seed(self) -> int:
+        """Seed of the case's data, from its name."""
         return crc32(self.name.encode())
 
     def problem(self, dtype: str = "float32", small: str | None = None) -> Problem:

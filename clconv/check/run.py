@@ -1,0 +1,137 @@
+"""One variant of one pass, on one device and case, against the float64 reference: what `clconv check`, the self-check and the tests do."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from clconv import reference
+from clconv.arrays import NumpyArray
+from clconv.check.cases import BY_NAME, Case
+from clconv.check.closeness import account
+from clconv.device import Device
+from clconv.errors import ClconvError
+from clconv.plan import Plan
+from clconv.problem import OPERANDS
+from clconv.schedule import Request, Variant
+from clconv.tuning import GRADIENTS, PASSES, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is checked: a variant on a case, with the types of data and of offset and mask."""
+
+    which: str
+    variant: Variant
+    case: Case
+    dtype: str = "float32"
+    small: str = "float32"
+    deterministic: bool = False
+
+    @classmethod
+    def typical(cls, which: str, variant: Variant, dtype: str) -> "Subject":
+        """What says most about a variant in one go."""
+        return cls(which, variant, BY_NAME["plain"], dtype, dtype)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The gradients that the pass makes of this case."""
+        return GRADIENTS.get(self.which, frozenset()) & frozenset(self.case.problem().operands())
+
+    def refusal(self, device: Device) -> str | None:
+        """Why the device doesn't get this variant, in one sentence; None if it does."""
+        return refusal(self.variant, Request(self.case.problem(self.dtype, self.small), self.needs, self.deterministic), device)
+
+    def plan(self, device: Device) -> Plan:
+        """A plan that is made to use the variant."""
+        case = self.case
+        return Plan(
+            case.input, case.weight, dtype=self.dtype, offset_groups=case.offset_groups, mask=case.mask, bias=case.bias, **self._options,
+            deterministic=self.deterministic, device=device, offset_dtype=self.small, mask_dtype=self.small,
+            variants={self.which: self.variant.name},
+        )  # fmt: skip
+
+    def results(self, plan: Plan) -> dict[str, NumpyArray]:
+        """What the plan makes of the case's arrays, by name."""
+        arrays: dict[str, Any] = self.case.arrays(self.dtype, self.small)
+        if self.which == "forward":
+            del arrays["grad_output"]
+            return {"output": plan.forward(**arrays)}
+        gradients = plan.backward(**arrays, needs=self.needs)
+        return {f"grad_{name}": getattr(gradients, name) for name in self.needs}
+
+    def errors(self, plan: Plan) -> str:
+        """An account of all wrong elements against the reference, with the call that makes them; empty if there are none."""
+        got, want, magnitude = self.results(plan), *self._expected()
+        accounts = (account(name, got[name], want[name], magnitude[name], plan.problem.accumulator, self.call) for name in sorted(got))
+        return "\n".join(text for text in accounts if text)
+
+    def differences(self, plan: Plan, runs: int = 4) -> str:
+        """An account of what differs, in any bit, between repeated runs; empty if nothing does."""
+        first, *others = (self.results(plan) for _ in range(runs))
+        names = sorted({name for other in others for name in first if other[name].tobytes() != first[name].tobytes()})
+        return f"{', '.join(names)} differ between runs of {self.call}" if names else ""
+
+    def _expected(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the reference makes of the case's arrays, and the magnitude of its terms."""
+        arrays: dict[str, Any] = self.case.arrays(self.dtype, self.small)
+        arguments: dict[str, Any] = {name: arrays.get(name) for name in OPERANDS} | self._options
+        if self.which == "forward":
+            return {"output": reference.deform_conv2d(**arguments)}, {"output": reference.forward_magnitude(**arguments)}
+        arguments |= {"grad_output": arrays["grad_output"], "needs": self.needs}
+        both = reference.deform_conv2d_backward(**arguments), reference.backward_magnitude(**arguments)
+        want, magnitude = ({f"grad_{name}": getattr(gradients, name) for name in self.needs} for gradients in both)
+        return want, magnitude
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return self.case.options | {"convention": self.case.convention, "nonfinite": self.case.nonfinite}
+
+    @property
+    def call(self) -> str:
+        """How to make the same data again."""
+        arrays = f"clconv.check.cases.BY_NAME[{self.case.name!r}].arrays({self.dtype!r}, {self.small!r})"
+        return f"{self.which}={self.variant.name} of {arrays}, seed {self.case.seed}"
+
+    def __str__(self) -> str:
+        deterministic = ", bit-identical" if self.deterministic else ""
+        return f"{self.which} {self.variant.name}: {self.case.name}, {self.dtype}{deterministic}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a check ended: "ok", "wrong", "failed" (an error came) or "refused" (the device doesn't get the variant)."""
+
+    subject: Subject
+    verdict: str
+    detail: str
+    seconds: float
+
+
+def subjects() -> Iterator[Subject]:
+    """Every variant on a few cases that between them take every type and most branches."""
+    for which, variants in PASSES.items():
+        for variant in variants:
+            for dtype in ("float32", "float64", "float16", "bfloat16"):
+                yield Subject.typical(which, variant, dtype)
+            for name in ("conv", "groups", "nan", "far", "openvino-border"):
+                yield Subject(which, variant, BY_NAME[name])
+            if which != "forward":
+                yield Subject(which, variant, BY_NAME["larger"], deterministic=True)
+
+
+def run(subject: Subject, device: Device) -> Outcome:
+    """Check one subject on a device; whatever goes wrong becomes the outcome."""
+    start = time.perf_counter()
+
+    def outcome(verdict: str, detail: str = "") -> Outcome:
+        return Outcome(subject, verdict, detail, time.perf_counter() - start)
+
+    if (reason := subject.refusal(device)) is not None:
+        return outcome("refused", reason)
+    try:
+        plan = subject.plan(device)
+        detail = subject.differences(plan) if subject.deterministic else subject.errors(plan)
+    except ClconvError as error:
+        return outcome("failed", f"{type(error).__name__}: {error} in {subject.call}")
+    return outcome("wrong" if detail else "ok", detail)

@@ -1,0 +1,98 @@
+"""Before a fast variant is used on a device for the first time, it is checked there; what is wrong is switched off, with a warning.
+
+Verdicts are remembered per device, driver and version of the kernels, in memory and in a file of the user's cache.
+CLCONV_SELFCHECK=0 trusts every variant.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import warnings
+from functools import cache
+from pathlib import Path
+
+from clconv.device import Device
+from clconv.schedule import Variant
+from clconv.source import data_directory
+
+_lock = threading.RLock()
+
+
+class VariantWarning(UserWarning):
+    """A variant gave wrong results on a device and was switched off."""
+
+
+def trusted(which: str, variant: Variant, dtype: str, device: Device) -> bool:
+    """Whether a variant may be used on a device for this element type; checks it if that isn't known yet."""
+    if not variant.guarded or os.environ.get("CLCONV_SELFCHECK") == "0":
+        return True
+    key = " | ".join((device.platform, device.name, device.driver, kernels_digest(), which, variant.name, dtype))
+    with _lock:
+        verdicts = _remembered(cache_file())
+        if key not in verdicts:
+            verdicts[key] = _check(which, variant, dtype, device)
+            _remember(cache_file(), verdicts)
+        return not verdicts[key]
+
+
+def cache_file() -> Path:
+    """Where verdicts are remembered: in XDG_CACHE_HOME, or the system's place for caches."""
+    system = (
+        os.environ.get("LOCALAPPDATA", "~") if sys.platform == "win32" else "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    )
+    return Path(os.environ.get("XDG_CACHE_HOME") or system).expanduser() / "clconv" / "selfcheck.json"
+
+
+@cache
+def kernels_digest() -> str:
+    """Short digest of all kernel templates: changed kernels are checked again."""
+    digest = hashlib.sha256()
+    for file in sorted(data_directory("kernels").glob("*.cl")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _check(which: str, variant: Variant, dtype: str, device: Device) -> str:
+    """What is wrong with the variant, with a warning; empty if nothing is."""
+    from clconv.check.run import Subject, run  # it makes plans, and plans ask here
+
+    outcome = run(Subject.typical(which, variant, dtype), device)
+    if outcome.verdict in ("ok", "refused"):
+        return ""
+    warnings.warn(
+        f"{which} variant {variant.name!r} gives wrong results for {dtype} on {device.label}, driver {device.driver}, and is switched off "
+        f"there. Please report it with the output of `clconv check`. {outcome.detail}",
+        VariantWarning,
+        stacklevel=2,
+    )
+    return outcome.detail
+
+
+@cache
+def _remembered(file: Path) -> dict[str, str]:
+    """What the file holds; a missing or damaged file holds nothing."""
+    try:
+        verdicts = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return verdicts if isinstance(verdicts, dict) else {}
+
+
+def _remember(file: Path, verdicts: dict[str, str]) -> None:
+    """Write atomically; a cache that can't be written only costs time."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(verdicts, indent=1), encoding="utf-8")
+        temporary.replace(file)
+    except OSError:
+        return
+
+
+def forget() -> None:
+    """Drop all verdicts, on disk too."""
+    with _lock:
+        _remembered.cache_clear()
+        cache_file().unlink(missing_ok=True)
