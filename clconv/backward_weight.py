@@ -1,5 +1,8 @@
 """The variants of the backward pass for weight and bias. All are deterministic: sums in a fixed order, no atomics."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +17,7 @@ from clconv.schedule import (
     Schedule,
     Step,
     Tile,
+    Value,
     Variant,
     accumulator_bytes,
     ceil_div,
@@ -23,6 +27,7 @@ from clconv.schedule import (
     round_up,
     sizes,
     specialisation,
+    weight_specialisation,
 )
 
 if TYPE_CHECKING:
@@ -47,46 +52,54 @@ def _split_rows(problem: Problem, device: "Device", items: int, elements: int) -
     return ceil_div(rows, max(1, min(rows, wanted, room, MOST_GROUPS)))
 
 
-def _summed(kernel: str, gradient: str, launch_size: tuple[int, ...], reads: tuple[str, ...], elements: int, items: int,
-            request: Request, device: "Device", **arguments: int) -> tuple[tuple[Step, ...], dict[str, int]]:  # fmt: skip
-    """A kernel that sums rows of pixels into parts, and the reduction of the parts where there are several."""
-    problem = request.problem
-    split_rows = _split_rows(problem, device, items, elements)
-    parts = ceil_div(problem.batch * problem.out_height, split_rows)
-    partial, result = f"partial_{gradient}", f"grad_{gradient}"
-    size = lanes(device)
-    launch = Launch(
-        Kernel.of(kernel, {"partial": parts > 1, **arguments, **specialisation(problem)}),
-        (*reads, partial if parts > 1 else result),
-        (*sizes(problem), np.int32(split_rows)),
-        (round_up(launch_size[0], size), *launch_size[1:], parts),
-        (size,) + (1,) * len(launch_size),
-    )
-    if parts == 1:
-        return (launch,), {}
-    return (launch, reduction(partial, result, problem.dtype, parts, elements, device)), {
-        partial: parts * elements * accumulator_bytes(problem)
-    }
+@dataclass(frozen=True, slots=True)
+class _RowSum:
+    """A kernel that sums rows of output pixels into parts: its template arguments, what it reads, and its other work-items."""
+
+    kernel: str
+    arguments: Mapping[str, Value]
+    reads: tuple[str, ...]
+    gradient: str
+    elements: int
+    items: tuple[int, ...]
+
+    def steps(self, problem: Problem, device: "Device") -> tuple[tuple[Step, ...], dict[str, int]]:
+        """Its launch, and the reduction of the parts where there are several, with their temporary."""
+        split_rows = _split_rows(problem, device, prod(self.items), self.elements)
+        parts = ceil_div(problem.batch * problem.out_height, split_rows)
+        partial, result = f"partial_{self.gradient}", f"grad_{self.gradient}"
+        size = lanes(device)
+        launch = Launch(
+            Kernel.of(self.kernel, {"partial": parts > 1, **self.arguments}),
+            (*self.reads, partial if parts > 1 else result),
+            (*sizes(problem), np.int32(split_rows)),
+            (round_up(self.items[0], size), *self.items[1:], parts),
+            (size,) + (1,) * len(self.items),
+        )
+        if parts == 1:
+            return (launch,), {}
+        reduce = reduction(partial, result, problem.dtype, parts, self.elements, device)
+        return (launch, reduce), {partial: parts * self.elements * accumulator_bytes(problem)}
 
 
 def _bias(request: Request, device: "Device") -> tuple[tuple[Step, ...], dict[str, int]]:
     """What every variant adds for grad_bias, where it is wanted."""
-    outs = request.problem.out_channels
+    problem = request.problem
     if "bias" not in request.needs:
         return (), {}
-    return _summed("backward_bias_plain", "bias", (outs,), ("grad_output",), outs, outs, request, device)
+    outs = problem.out_channels
+    return _RowSum("backward_bias_plain", weight_specialisation(problem), ("grad_output",), "bias", outs, (outs,)).steps(problem, device)
 
 
 def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
     steps, temporaries = _bias(request, device)
     if "weight" in request.needs:
-        size = (problem.in_channels * problem.taps, ceil_div(problem.group_out, tile["item_out"]))
-        elements = problem.out_channels * problem.group_in * problem.taps
+        arguments = {**dict(tile.sizes), **specialisation(problem)}
         reads = ("grad_output", *present(problem, "input", "offset", "mask"))
-        weight, partial = _summed(
-            "backward_weight_plain", "weight", size, reads, elements, size[0] * size[1], request, device, **dict(tile.sizes)
-        )
+        items = (problem.in_channels * problem.taps, ceil_div(problem.group_out, tile["item_out"]))
+        elements = problem.out_channels * problem.group_in * problem.taps
+        weight, partial = _RowSum("backward_weight_plain", arguments, reads, "weight", elements, items).steps(problem, device)
         steps, temporaries = steps + weight, temporaries | partial
     return Schedule("plain", tile, steps, temporaries)
 

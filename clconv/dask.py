@@ -17,20 +17,10 @@ except ImportError as error:
 
 
 def deform_conv2d(
-    input: da.Array,
-    offset: da.Array,
-    weight: Any,
-    bias: Any = None,
-    stride: Any = (1, 1),
-    padding: Any = (0, 0),
-    dilation: Any = (1, 1),
-    mask: da.Array | None = None,
-    *,
-    convention: str = "torchvision",
-    nonfinite: str = "propagate",
-    precision: str | None = None,
-    device: Any = None,
-) -> da.Array:
+    input: da.Array, offset: da.Array, weight: Any, bias: Any = None,
+    stride: Any = (1, 1), padding: Any = (0, 0), dilation: Any = (1, 1), mask: da.Array | None = None,
+    *, convention: str = "torchvision", nonfinite: str = "propagate", precision: str | None = None, device: Any = None,
+) -> da.Array:  # fmt: skip
     """`clconv.deform_conv2d` of dask arrays: lazy, forward only.
 
     Nothing is computed here, but shapes and types are checked. Tasks may run in several threads or processes.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clconv.problem import Problem
-from clconv.schedule import Kernel, Launch, Value, accumulator_bytes, ceil_div, lanes, round_up, specialisation, storage
+from clconv.schedule import Kernel, Launch, Value, accumulator_bytes, ceil_div, lanes, round_up, storage, weight_specialisation
 
 if TYPE_CHECKING:
     from clconv.device import Device
@@ -57,7 +57,7 @@ def pack_weight_data(problem: Problem, chunks: "Chunks", tile: int, device: "Dev
 
 
 def _pack(name: str, arguments: dict[str, Value], count: int, problem: Problem, device: "Device") -> tuple[Launch, dict[str, int]]:
-    kernel = Kernel.of(name, {**arguments, **specialisation(problem)})
+    kernel = Kernel.of(name, {**arguments, **weight_specialisation(problem)})
     size = lanes(device)
     return Launch(kernel, ("weight", "packed_weight"), (), (round_up(count, size),), (size,)), {
         "packed_weight": count * accumulator_bytes(problem)

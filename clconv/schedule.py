@@ -133,19 +133,12 @@ class Variant:
 
 
 def specialisation(problem: Problem) -> dict[str, Value]:
-    """Template arguments that every kernel of a problem shares; batch and image size are passed at run time."""
+    """Template arguments of a kernel that samples; batch and image size are passed at run time."""
     return {
-        "dtype": problem.dtype,
+        **weight_specialisation(problem),
         "offset_dtype": problem.offset_dtype,
         "mask_dtype": problem.mask_dtype,
-        "accumulator": problem.accumulator,
-        "wide": problem.wide,
-        "in_channels": problem.in_channels,
-        "out_channels": problem.out_channels,
-        "groups": problem.groups,
         "offset_groups": problem.offset_groups,
-        "kernel_y": problem.kernel_y,
-        "kernel_x": problem.kernel_x,
         "stride_y": problem.stride_y,
         "stride_x": problem.stride_x,
         "pad_top": problem.pad_top,
@@ -159,6 +152,18 @@ def specialisation(problem: Problem) -> dict[str, Value]:
         "border": problem.rules.border,
         "gate": problem.rules.gate,
         "nonfinite": "propagate" if problem.nonfinite == "raise" else problem.nonfinite,
+    }
+
+
+def weight_specialisation(problem: Problem) -> dict[str, Value]:
+    """Those of them that suffice for kernels which read the weight or the gradient of the output alone."""
+    return {
+        **storage(problem.dtype, problem.wide),
+        "in_channels": problem.in_channels,
+        "out_channels": problem.out_channels,
+        "groups": problem.groups,
+        "kernel_y": problem.kernel_y,
+        "kernel_x": problem.kernel_x,
     }
 
 

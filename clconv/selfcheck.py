@@ -91,6 +91,12 @@ def _remember(file: Path, verdicts: dict[str, str]) -> None:
         return
 
 
+def verdicts() -> dict[str, str]:
+    """What is remembered: key -> what is wrong, empty for a variant that is right."""
+    with _lock:
+        return dict(_remembered(cache_file()))
+
+
 def forget() -> None:
     """Drop all verdicts, on disk too."""
     with _lock:

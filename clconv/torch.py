@@ -18,21 +18,11 @@ except ImportError as error:
 
 
 def deform_conv2d(
-    input: torch.Tensor,
-    offset: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    stride: Any = (1, 1),
-    padding: Any = (0, 0),
-    dilation: Any = (1, 1),
-    mask: torch.Tensor | None = None,
-    *,
-    convention: str = "torchvision",
-    nonfinite: str = "propagate",
-    precision: str | None = None,
-    deterministic: bool | None = None,
-    device: Any = None,
-) -> torch.Tensor:
+    input: torch.Tensor, offset: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None,
+    stride: Any = (1, 1), padding: Any = (0, 0), dilation: Any = (1, 1), mask: torch.Tensor | None = None,
+    *, convention: str = "torchvision", nonfinite: str = "propagate", precision: str | None = None,
+    deterministic: bool | None = None, device: Any = None,
+) -> torch.Tensor:  # fmt: skip
     """`clconv.deform_conv2d` as a differentiable function of PyTorch tensors, in place of `torchvision.ops.deform_conv2d`.
 
     The tensors' memory is used as it is. Only the gradients that are asked for are computed. Once differentiable: a second

@@ -20,15 +20,9 @@ Points = NDArray[np.float64]
 
 
 def sampling_points(
-    offset: NumpyArray,
-    kernel_size: Any,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    *,
-    position: Pair,
-    offset_group: int = 0,
-) -> Points:
+    offset: NumpyArray, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+    *, position: Pair, offset_group: int = 0,
+) -> Points:  # fmt: skip
     """Where the taps of one output position sample the input (Dai et al. 2017).
 
     Parameters
@@ -58,17 +52,9 @@ def sampling_points(
 
 
 def draw_sampling_points(
-    axes: Axes,
-    picture: ArrayLike,
-    offset: NumpyArray,
-    kernel_size: Any,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    *,
-    positions: Iterable[Pair],
-    offset_group: int = 0,
-) -> None:
+    axes: Axes, picture: ArrayLike, offset: NumpyArray, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+    *, positions: Iterable[Pair], offset_group: int = 0,
+) -> None:  # fmt: skip
     """Draw the sampling points of some output positions over the input, one colour for each.
 
     Rings show where the taps of an ordinary convolution look, dots where the offsets move them to.
@@ -114,8 +100,8 @@ def _offsets_at(offset: NumpyArray, kernel: Pair, position: Pair, offset_group: 
     if offset.ndim not in (3, 4) or (offset.ndim == 4 and len(offset) != 1):
         raise ProblemError(f"offset: expected shape (2*OG*KH*KW, OH, OW), of one image, got {offset.shape}")
     groups, (height, width) = infer_offset_groups(offset.shape, *kernel), offset.shape[-2:]
-    y, x = position
-    if not (0 <= y < height and 0 <= x < width):
+    y, x = pairs(position, "position", 0)
+    if y >= height or x >= width:
         raise ProblemError(f"position: expected an output pixel from (0, 0) to {(height - 1, width - 1)}, got {position}")
     if not 0 <= offset_group < groups:
         raise ProblemError(f"offset_group: expected a number from 0 to {groups - 1}, got {offset_group}")

@@ -3,7 +3,7 @@
  * grad_output [N][O][P]; grad_bias [SPLITS][O] (of acc_t where SPLITS > 1: partial sums, which the kernel reduce adds in order).
  * Work-item (i, s): output i (i < O, the rest idle), part s of the batch's rows of output pixels, each row summed by itself. */
 <%include file="types.cl"/>
-<%include file="shape.cl"/>
+<%include file="channels.cl"/>
 
 __kernel void backward_bias_plain(
     __global const data_t *grad_output,

@@ -26,6 +26,12 @@
 #define SLICE (TILE_PIXELS * (GROUP_OUT + COLUMN))
 #define PARTS ${parts}
 
+/* Which part of its sample group a chunk is; a chunk over whole groups is their only part. */
+static inline int chunk_part(int chunk)
+{
+    return UNIT <= SAMPLE_CHANNELS ? chunk % (SAMPLE_CHANNELS / UNIT * UNIT_CHUNKS) : 0;
+}
+
 static inline acc_t vec_sum(vec_t v) { return ${" + ".join("v.s%x" % i for i in range(vec))}; }
 
 /* One sample of channels [begin, end): dots its column with the corners and adds the column to the corners' gradients. */

@@ -7,8 +7,3 @@
 
 static inline int chunk_begin(int chunk) { return chunk / UNIT_CHUNKS * UNIT + chunk % UNIT_CHUNKS * CHUNK; }
 static inline int chunk_end(int chunk) { return min(chunk_begin(chunk) + CHUNK, (chunk / UNIT_CHUNKS + 1) * UNIT); }
-/* Which part of its sample group a chunk is; a chunk over whole groups is their only part. */
-static inline int chunk_part(int chunk)
-{
-    return UNIT <= SAMPLE_CHANNELS ? chunk % (SAMPLE_CHANNELS / UNIT * UNIT_CHUNKS) : 0;
-}

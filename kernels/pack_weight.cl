@@ -4,7 +4,7 @@
  *
  * weight [O][C/groups][K], packed [GROUPS][TILES][K * GROUP_IN][TILE_OUT]. Work-item j: element j of packed (beyond it, idle). */
 <%include file="types.cl"/>
-<%include file="shape.cl"/>
+<%include file="channels.cl"/>
 #define TILE_OUT ${tile_out}
 #define TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
 #define DEPTH (TAPS * GROUP_IN)

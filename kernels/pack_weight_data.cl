@@ -4,7 +4,7 @@
  *
  * weight [O][C/groups][K], packed [CHUNKS][K][CHUNK_TILES][GROUP_OUT][TILE]. Work-item i: element i of packed (beyond it, idle). */
 <%include file="types.cl"/>
-<%include file="shape.cl"/>
+<%include file="channels.cl"/>
 <%include file="chunks.cl"/>
 #define TILE ${tile}
 #define CHUNK_TILES ((CHUNK + TILE - 1) / TILE)

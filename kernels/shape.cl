@@ -1,14 +1,7 @@
 /* The numbers of a problem that are baked into a kernel. Batch and image size are run-time parameters. */
-#define IN_CHANNELS ${in_channels}
-#define OUT_CHANNELS ${out_channels}
-#define GROUPS ${groups}
-#define GROUP_IN (IN_CHANNELS / GROUPS)
-#define GROUP_OUT (OUT_CHANNELS / GROUPS)
+<%include file="channels.cl"/>
 #define SAMPLE_GROUPS ${max(offset_groups, 1)}
 #define SAMPLE_CHANNELS (IN_CHANNELS / SAMPLE_GROUPS)
-#define KERNEL_Y ${kernel_y}
-#define KERNEL_X ${kernel_x}
-#define TAPS (KERNEL_Y * KERNEL_X)
 #define STRIDE_Y ${stride_y}
 #define STRIDE_X ${stride_x}
 #define PAD_TOP ${pad_top}

@@ -136,11 +136,12 @@ def requests(which: str, problem: Problem, subsets: bool = False) -> Iterator[Re
         yield from (Request(problem, needs, deterministic) for deterministic in (False, True))
 
 
-def plans(which: str, request: Request, device: Device) -> Iterator[Planned]:
-    """What every variant of a pass that accepts a request would do, with each of its tiles, the default first."""
+def plans(which: str, request: Request, device: Device, all_tiles: bool = True) -> Iterator[Planned]:
+    """What every variant of a pass that accepts a request would do, with each of its tiles or with its default, the first."""
     for variant in PASSES[which]:
         if refusal(variant, request, device) is None:
-            for tile in variant.tiles(request, device):
+            tiles = variant.tiles(request, device)
+            for tile in tiles if all_tiles else tiles[:1]:
                 yield Planned(which, variant, request, device, tile, variant.schedule(request, device, tile))
 
 

@@ -1,6 +1,8 @@
 """What callers may bring and get back: strides, kinds of arrays, queues, out=, events, batches, threads."""
 
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
@@ -8,11 +10,24 @@ import numpy as np
 import pyopencl as cl
 import pyopencl.array as cla
 import pytest
-from clconv.check.cases import BY_NAME
 
-from clconv import Device, Plan, ProblemError, UnsupportedError, conv2d, conv2d_backward, deform_conv2d, deform_conv2d_backward
+from clconv import (
+    BuildError,
+    Device,
+    OutOfMemoryError,
+    Plan,
+    ProblemError,
+    UnsupportedError,
+    conv2d,
+    conv2d_backward,
+    deform_conv2d,
+    deform_conv2d_backward,
+)
 from clconv.arrays import NumpyArray, copy
-from clconv.program import _entries
+from clconv.check.cases import BY_NAME
+from clconv.execute import allocate
+from clconv.program import _entries, compiled
+from clconv.schedule import Kernel
 
 CASE = BY_NAME["plain"]
 OPTIONS = CASE.options
@@ -284,6 +299,30 @@ def test_convolution_with_gradients(device: Device) -> None:
     assert gradients.bias is None
     zero = np.zeros((2, 18, 6, 7), "float32")
     assert np.allclose(deform_conv2d(image, zero, weight, padding=1, device=device), output, rtol=1e-5, atol=1e-5)
+
+
+def test_only_what_is_needed_is_returned(device: Device) -> None:
+    arrays, grad = _operands()
+    for needs in (("input",), ("offset", "mask"), ("weight",), ("bias", "input"), ()):
+        got = deform_conv2d_backward(grad, **arrays, **OPTIONS, device=device, needs=needs)
+        assert {name for name in got._fields if getattr(got, name) is not None} == set(needs)
+
+
+def test_memory_that_cannot_be_had_is_an_error_of_its_own(device: Device) -> None:
+    queue = _queue(device)
+    with pytest.raises(OutOfMemoryError, match=r"allocating \d+ bytes for scratch.* the device has \d+ bytes"):
+        allocate(queue.context, queue.device, "scratch", 1 << 60)
+
+
+def test_a_kernel_that_does_not_compile_is_shown_whole(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clconv.program.render", lambda kernel: "__kernel void copy(__global int *p) { p[0] = nonsense; }")
+    queue = _queue(device)
+    with pytest.raises(BuildError, match=r"refused kernel copy\n.*element") as caught:
+        compiled(queue.context, queue.device, Kernel.of("copy", {"element": "uint"}))
+    assert "nonsense" in str(caught.value)
+    source = Path(re.search(r"numbered source: (.*)", str(caught.value))[1])  # type: ignore[index]  # asserted by the index
+    assert "   1  __kernel void copy" in source.read_text()
+    source.unlink()
 
 
 def test_only_what_is_needed_is_compiled(device: Device) -> None:

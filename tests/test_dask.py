@@ -11,7 +11,9 @@ from clconv.check.cases import BY_NAME
 
 da: Any = pytest.importorskip("dask.array", reason="needs dask: pip install 'clconv[dask]'")
 
-from clconv.dask import deform_conv2d as lazy_deform_conv2d  # noqa: E402  (after the skip)
+import clconv.dask  # noqa: E402  (after the skip)
+
+lazy_deform_conv2d: Any = clconv.dask.deform_conv2d  # dask gives few types
 
 CASE = BY_NAME["prime-batch"]
 BATCHED = ("input", "offset", "mask")
@@ -31,7 +33,7 @@ def chunked(arrays: dict[str, Any], images: int = 5) -> dict[str, Any]:
 @pytest.mark.parametrize(("dtype", "small"), [("float32", None), ("bfloat16", "float32")])
 def test_chunks_give_what_the_whole_gives(device: Device, dtype: str, small: str | None) -> None:
     arrays = operands(dtype, small)
-    got: Any = lazy_deform_conv2d(**chunked(arrays), **CASE.options, device=device)
+    got = lazy_deform_conv2d(**chunked(arrays), **CASE.options, device=device)
     want = deform_conv2d(**arrays, **CASE.options, device=device)
     assert got.shape == want.shape
     assert got.dtype == want.dtype
@@ -48,7 +50,7 @@ def test_parameters_may_be_dask_arrays_and_chunks_may_differ(device: Device) -> 
     lazy["offset"] = da.from_array(arrays["offset"], chunks=(9, -1, -1, -1))
     lazy["weight"] = da.from_array(arrays["weight"], chunks=(2, 1, -1, -1))
     lazy["bias"] = da.from_array(arrays["bias"], chunks=1)
-    got: Any = lazy_deform_conv2d(**lazy, **CASE.options, device=device).compute()
+    got = lazy_deform_conv2d(**lazy, **CASE.options, device=device).compute()
     assert np.allclose(got, deform_conv2d(**arrays, **CASE.options, device=device), rtol=1e-6, atol=1e-6)
 
 

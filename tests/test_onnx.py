@@ -29,6 +29,13 @@ def on(device: Device) -> type[Any]:
     return type("DeformConv", (DeformConv,), {"device": device})
 
 
+def evaluated(model: Any, arrays: dict[str, NumpyArray], *new_ops: Any) -> NumpyArray:
+    """What ONNX's evaluator makes of a model with one output, by `new_ops` where there are any."""
+    results: Any = ReferenceEvaluator(model, new_ops=list(new_ops)).run(None, arrays)
+    output: NumpyArray = results[0]
+    return output
+
+
 def model(arrays: dict[str, NumpyArray], opset: int, **attributes: Any) -> Any:
     """A model of one node; absent inputs are named by an empty string."""
     names = [name if name in arrays else "" for name in INPUTS]
@@ -50,11 +57,11 @@ def problem(bias: bool = True, mask: bool = True) -> tuple[dict[str, NumpyArray]
 
 @pytest.mark.parametrize("case", backend_cases(), ids=lambda case: case.name)
 def test_backend_cases(case: Any, device: Device) -> None:
-    evaluator = ReferenceEvaluator(case.model, new_ops=[on(device)])
+    names = [value.name for value in case.model.graph.input]
     for inputs, outputs in case.data_sets:
-        got = evaluator.run(None, dict(zip(evaluator.input_names, inputs, strict=True)))
-        np.testing.assert_allclose(got[0], outputs[0], rtol=1e-6, atol=1e-6)
-        assert got[0].dtype == outputs[0].dtype
+        got = evaluated(case.model, dict(zip(names, inputs, strict=True)), on(device))
+        np.testing.assert_allclose(got, outputs[0], rtol=1e-6, atol=1e-6)
+        assert got.dtype == outputs[0].dtype
 
 
 @pytest.mark.parametrize("opset", [19, 22])
@@ -62,8 +69,7 @@ def test_backend_cases(case: Any, device: Device) -> None:
 def test_as_onnx_does_it(opset: int, bias: bool, mask: bool, device: Device) -> None:
     arrays, attributes = problem(bias, mask)
     asked = model(arrays, opset, **attributes)
-    want = ReferenceEvaluator(asked).run(None, arrays)[0]
-    got = ReferenceEvaluator(asked, new_ops=[on(device)]).run(None, arrays)[0]
+    want, got = evaluated(asked, arrays), evaluated(asked, arrays, on(device))
     assert got.shape == (2, 4, 5, 3)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)  # ONNX rounds coordinates to float32
 
@@ -72,8 +78,7 @@ def test_defaults_of_the_attributes(device: Device) -> None:
     arrays, _ = problem(bias=False, mask=False)
     arrays |= {"W": arrays["W"][:, :1].repeat(6, axis=1), "offset": np.zeros((2, 12, 6, 6), "float32")}
     asked = model(arrays, 19)
-    want = ReferenceEvaluator(asked).run(None, arrays)[0]
-    np.testing.assert_allclose(ReferenceEvaluator(asked, new_ops=[on(device)]).run(None, arrays)[0], want, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(evaluated(asked, arrays, on(device)), evaluated(asked, arrays), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +94,11 @@ def test_defaults_of_the_attributes(device: Device) -> None:
 )
 def test_wrong_attributes_are_named(change: dict[str, Any], message: str) -> None:
     arrays, attributes = problem()
-    evaluator = ReferenceEvaluator(model(arrays, 19, **attributes | change), new_ops=[DeformConv])
     with pytest.raises(ProblemError, match=message):
-        evaluator.run(None, arrays)
+        evaluated(model(arrays, 19, **attributes | change), arrays, DeformConv)
 
 
 def test_other_than_two_spatial_dimensions_are_refused() -> None:
     arrays = {name: np.zeros(shape, "float32") for name, shape in {"X": (1, 1, 5), "W": (1, 1, 3), "offset": (1, 3, 3)}.items()}
     with pytest.raises(ProblemError, match=r"^X: expected 4 dimensions, for two are spatial, got shape \(1, 1, 5\)"):
-        ReferenceEvaluator(model(arrays, 19), new_ops=[DeformConv]).run(None, arrays)
+        evaluated(model(arrays, 19), arrays, DeformConv)

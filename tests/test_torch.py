@@ -10,11 +10,11 @@ from clconv import Device, ProblemError
 from clconv.check.cases import BY_NAME, Case
 from clconv.problem import OPERANDS
 
-pytest.importorskip("torch", reason="needs PyTorch: pip install 'clconv[torch]'")
+torch: Any = pytest.importorskip("torch", reason="needs PyTorch: pip install 'clconv[torch]'")
 
-import torch
+import clconv.torch  # noqa: E402  (after the skip)
 
-from clconv.torch import deform_conv2d
+deform_conv2d: Any = clconv.torch.deform_conv2d  # PyTorch gives few types
 
 CASES = [BY_NAME[name] for name in ("plain", "v1", "groups-inside", "prime-batch", "kernel-2x5", "stride", "dilation")]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ def align(
     target : float32 array, (out_channels, height, width)
         Values about 0 to 1.
     steps : int
-        Steps in all, shared evenly by the sizes; fewer where nothing more is to be gained.
+        Steps in all, most of them at full size; fewer where nothing more is to be gained.
     kernel : int
         Taps along each side of the kernel, an odd number.
     device : Device, optional
@@ -125,5 +126,6 @@ def _heights(height: int) -> list[int]:
 
 
 def _shares(steps: int, levels: int) -> list[int]:
-    """Share steps evenly, the rest to the finest levels."""
-    return [(steps + level) // levels for level in range(levels)]
+    """Share steps out in proportion 1, 2, 3, ...: the finer a level, the more it has to learn."""
+    ends = [steps * level * (level + 1) // (levels * (levels + 1)) for level in range(levels + 1)]
+    return [end - start for start, end in pairwise(ends)]

@@ -16,10 +16,10 @@ Doubles = NDArray[np.float64]
 _POINTS = 12
 """Control points of the offsets along each side of the picture."""
 
-_ROUGHNESS = 5e-7
+_ROUGHNESS = 3e-7
 """What the control points' roughness costs beside the mean squared error: enough to decide where the picture is flat."""
 
-_OFFSET_UNIT, _WEIGHT_UNIT = 0.02, 0.3
+_OFFSET_UNIT, _WEIGHT_UNIT = 0.02, 0.1
 """What a parameter of 1 stands for, in sides of the picture and in weight: L-BFGS starts as if all parameters mattered alike."""
 
 

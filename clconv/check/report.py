@@ -1,0 +1,77 @@
+"""What `clconv check` found, with all that a bug report needs to say."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+from clconv.check.run import Outcome, Subject, run, subjects
+from clconv.device import Device
+
+PACKAGES = ("clconv", "pyopencl", "numpy", "mako", "ml_dtypes")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcomes on one device."""
+
+    device: Device
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong and nothing failed."""
+        return not self.bad
+
+    @property
+    def bad(self) -> tuple[Outcome, ...]:
+        """The outcomes that are wrong or failed."""
+        return tuple(outcome for outcome in self.outcomes if outcome.verdict in ("wrong", "failed"))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {
+            "device": describe(self.device),
+            "good": self.good,
+            "outcomes": [
+                {
+                    "pass": outcome.subject.which,
+                    "variant": outcome.subject.variant.name,
+                    "case": outcome.subject.case.name,
+                    "dtype": outcome.subject.dtype,
+                    "deterministic": outcome.subject.deterministic,
+                    "verdict": outcome.verdict,
+                    "detail": outcome.detail,
+                    "call": outcome.subject.call,
+                    "seconds": round(outcome.seconds, 3),
+                }
+                for outcome in self.outcomes
+            ],
+        }
+
+
+def check(device: Device, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> Report:
+    """Run every subject on a device."""
+    outcomes = []
+    for subject in all_subjects():
+        outcomes.append(run(subject, device))
+        on_outcome(outcomes[-1])
+    return Report(device, tuple(outcomes))
+
+
+def all_subjects() -> tuple[Subject, ...]:
+    """What a check consists of."""
+    return tuple(subjects())
+
+
+def describe(device: Device) -> dict[str, Any]:
+    """A device's capabilities as plain values."""
+    values = asdict(replace(device, handle=None))
+    del values["handle"]
+    return values
+
+
+def environment() -> dict[str, str]:
+    """Versions of what computes: Python, the system and the packages."""
+    return {"python": platform.python_version(), "system": platform.platform()} | {name: version(name) for name in PACKAGES}

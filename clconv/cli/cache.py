@@ -1,0 +1,49 @@
+"""`clconv cache`: what the library remembers on disk."""
+
+import json
+import shutil
+from pathlib import Path
+
+import click
+import platformdirs
+
+from clconv import selfcheck
+
+
+@click.group("cache")
+def group() -> None:
+    """Show or clear what is remembered between runs: self-check verdicts and compiled kernels."""
+
+
+@group.command("show")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def show(as_json: bool) -> None:
+    """Say where the caches are, how large, and which variants are switched off."""
+    facts = {
+        "selfcheck": str(selfcheck.cache_file()),
+        "verdicts": selfcheck.verdicts(),
+        "binaries": str(_binaries()),
+        "binaries_bytes": sum(file.stat().st_size for file in _binaries().rglob("*") if file.is_file()),
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    click.echo(f"self-check verdicts: {facts['selfcheck']}")
+    for key, verdict in selfcheck.verdicts().items():
+        click.echo(f"  {'switched off' if verdict else 'right'}: {key}")
+    click.echo(f"compiled kernels (pyopencl's cache, shared with other programs): {facts['binaries']}, {facts['binaries_bytes']} bytes")
+
+
+@group.command("clear")
+@click.option("--binaries", is_flag=True, help="Also pyopencl's compiled kernels, other programs' among them.")
+def clear(binaries: bool) -> None:
+    """Forget the self-check's verdicts."""
+    selfcheck.forget()
+    if binaries:
+        shutil.rmtree(_binaries(), ignore_errors=True)
+    click.echo("cleared")
+
+
+def _binaries() -> Path:
+    """Where pyopencl keeps compiled programs: it asks the same library."""
+    return Path(platformdirs.user_cache_dir("pyopencl", "pyopencl"))

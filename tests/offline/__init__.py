@@ -1,0 +1,1 @@
+"""Compiles the kernels offline for hardware that isn't here; see offline.compile."""
