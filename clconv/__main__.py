@@ -1,0 +1,5 @@
+"""`python -m clconv` is the command clconv."""
+
+from clconv.cli import main
+
+main()
