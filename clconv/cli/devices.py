@@ -25,7 +25,9 @@ def command(as_json: bool) -> None:
     default = _default()
     found = devices()
     if as_json:
-        click.echo(json.dumps([describe(device) | {"default": device == default, "variants": variants(device)} for device in found], indent=1))
+        click.echo(
+            json.dumps([describe(device) | {"default": device == default, "variants": variants(device)} for device in found], indent=1)
+        )
         return
     console = Console()
     console.print(_table(found, default))
@@ -54,7 +56,9 @@ def _default() -> Device | None:
 
 
 def _table(found: list[Device], default: Device | None) -> Table:
-    table = Table("", "index", "device", "platform", "driver", "kind", "units", "memory", "fp64", "fp16", "float atomics", title="OpenCL devices")
+    table = Table(
+        "", "index", "device", "platform", "driver", "kind", "units", "memory", "fp64", "fp16", "float atomics", title="OpenCL devices"
+    )
     for device in found:
         memory = f"{device.global_memory / 2**30:.1f} GiB"
         row: list[Any] = ["*" if device == default else "", device.index, device.name, device.platform, device.driver]

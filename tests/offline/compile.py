@@ -10,6 +10,7 @@ From the folder `tests`:
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,12 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    refused: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
+
+    @property
+    def refusals(self) -> list[str]:
+        """The first message of each kind."""
+        return [f"{found[0]}\nThe same in {len(found) - 1} other rows." for found in self.refused.values()]
 
 
 def main() -> int:
@@ -42,7 +49,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         for target in targets:
             _compile_all(target, Path(folder) / target.name, pool, report)
-    wrong = report.wrong + ([] if options.allow_missing else [f"{name}: {reason}" for name, reason in report.missing.items()])
+    wrong = report.refusals + report.wrong + ([] if options.allow_missing else [f"{name}: {reason}" for name, reason in report.missing.items()])
     if options.update and not wrong:
         _update(report)
     elif not options.update:
@@ -97,7 +104,7 @@ def _record(row: Row, results: list[Figures | Refused], target: Target, report: 
     """A row's figures, the largest of its kernels'."""
     for result in results:
         if isinstance(result, Refused):
-            report.wrong.append(f"{row} doesn't compile:\n{result}")
+            report.refused.setdefault((target.name, row.kernel, _reasons(result)), []).append(f"{row}:\n{result}")
             return
     figures = {name: max(result[name] for result in results) for name in results[0]}
     spilled = {name: figures[name] for name in SPILLS if figures.get(name)}
@@ -105,6 +112,11 @@ def _record(row: Row, results: list[Figures | Refused], target: Target, report: 
         report.wrong.append(f"{row} spills in its default tile: {spilled}")
     if target.is_hardware:
         report.figures[row] = figures
+
+
+def _reasons(refused: Refused) -> str:
+    """What it complains about, without the places."""
+    return " ".join(sorted(set(re.findall(r"error: .*", str(refused)))))
 
 
 def _update(report: Report) -> None:

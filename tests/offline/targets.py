@@ -46,12 +46,15 @@ class Target:
         (source, target name) -> figures, empty where there are none; raises Missing or Refused.
     versions : callable
         (folder for what the query writes) -> the compilers' versions.
+    branches : bool
+        Whether it is quick enough for every branch of the templates.
     """
 
     name: str
     devices: tuple[str, ...]
     compile: Callable[[Source, str], Figures]
     versions: Callable[[Path], str]
+    branches: bool = False
 
     @property
     def is_hardware(self) -> bool:
@@ -118,13 +121,22 @@ def nvidia(source: Source, name: str) -> Figures:
     }
 
 
+def _extensions(source: Source) -> list[str]:
+    """Which extensions the source enables."""
+    return re.findall(r"#pragma OPENCL EXTENSION (\w+) : enable", source.file.read_text(encoding="utf-8"))
+
+
 def spirv(source: Source, name: str) -> Figures:
-    """Translate and validate. The IR isn't optimised, for llvm-spirv-15 doesn't know `freeze`."""
+    """Translate and validate. The IR isn't optimised, for llvm-spirv-15 doesn't know `freeze`.
+
+    The validator has no way to say that a device has 64-bit atomics: what asks for them is held against SPIR-V alone.
+    """
     bitcode, binary = str(source.folder / "kernel.bc"), str(source.folder / "kernel.spv")
     unoptimised = ("-c", "-emit-llvm", "--target=spir64", "-O1", "-Xclang", "-disable-llvm-passes")
     _clang(source, *unoptimised, "-o", bitcode, compiler="clang-15")
     run([tool("llvm-spirv-15"), "--spirv-max-version=1.2", bitcode, "-o", binary])
-    run([tool("spirv-val"), "--target-env", "opencl2.2", binary])
+    environment = "spv1.2" if "cl_khr_int64_base_atomics" in _extensions(source) else "opencl2.2"
+    run([tool("spirv-val"), "--target-env", environment, binary])
     return {}
 
 
@@ -133,8 +145,7 @@ def lint(source: Source, name: str) -> Figures:
 
     Functions may be unused: kernels include shared files of helpers.
     """
-    asked = re.findall(r"#pragma OPENCL EXTENSION (\w+) : enable", source.file.read_text(encoding="utf-8"))
-    extensions = ",".join(["-cl-ext=-all", *(f"+{extension}" for extension in asked)])
+    extensions = ",".join(["-cl-ext=-all", *(f"+{extension}" for extension in _extensions(source))])
     warnings = ("-Wall", "-Wextra", "-Wdouble-promotion", "-Wno-unused-function", "-Werror")
     _clang(source, "-fsyntax-only", "--target=spir", "-Xclang", extensions, *warnings)
     return {}
@@ -157,12 +168,12 @@ def _spirv_version(folder: Path) -> str:
     return f"clang {version([tool('clang-15'), '--version'], folder)}"
 
 
-_CHECKED = ("limited", "limited-cpu", "avx512-cpu", "gfx1030")
+_CHECKED = ("limited-cpu", "avx512-cpu", "gfx1030")
 
 TARGETS = (
     *(Target(name, (name,), amd, _clang_version) for name in ("gfx90a", "gfx1030", "gfx1100")),
     *(Target(name, (name,), intel, _intel_version) for name in ("dg2", "tgllp")),
     Target("sm_90", ("sm_90",), nvidia, _nvidia_version),
     Target("spirv", _CHECKED, spirv, _spirv_version),
-    Target("lint", _CHECKED, lint, _clang_version),
+    Target("lint", _CHECKED, lint, _clang_version, branches=True),
 )

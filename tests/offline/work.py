@@ -42,10 +42,10 @@ class Row:
 def work(target: Target) -> dict[Row, set[Kernel]]:
     """The kernels of each row of a target; a row has several where a schedule launches one more than once, such as reduce.
 
-    Hardware compiles the variants that are made for its kind; the checks compile all, and every branch.
+    Hardware compiles the variants that are made for its kind; the checks compile all.
     """
     found: dict[Row, set[Kernel]] = {}
-    problems = PROBLEMS if target.is_hardware else PROBLEMS | _BRANCHES
+    problems = PROBLEMS | _BRANCHES if target.branches else PROBLEMS
     for device in _devices(target):
         for which, name, variant, kernel in _launched(problems, device):
             if not target.is_hardware or _made_for(which, variant, device):
