@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
+import clconv
 from clconv.check.run import Outcome, Subject, run, subjects
 from clconv.device import Device
 
-PACKAGES = ("clconv", "pyopencl", "numpy", "mako", "ml_dtypes")
+PACKAGES = ("pyopencl", "numpy", "mako", "ml_dtypes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +75,5 @@ def describe(device: Device) -> dict[str, Any]:
 
 def environment() -> dict[str, str]:
     """Versions of what computes: Python, the system and the packages."""
-    return {"python": platform.python_version(), "system": platform.platform()} | {name: version(name) for name in PACKAGES}
+    system = {"clconv": clconv.__version__, "python": platform.python_version(), "system": platform.platform()}
+    return system | {name: version(name) for name in PACKAGES}

@@ -19,10 +19,10 @@ Floats = NDArray[np.float32]
 _INK, _FAINT, _RULE, _ACCENT = "#1a1a1a", "#5c5c5c", "#c4c4c4", "#a8123a"
 _STYLE = {"font.family": "DejaVu Sans", "text.color": _INK, "axes.edgecolor": _RULE, "axes.linewidth": 0.8}
 
-_INCHES, _DOTS = (16, 10), 150
-"""Size of the picture, and dots an inch: 2400 x 1500 pixels."""
+_INCHES, _DOTS = (16, 10.2), 150
+"""Size of the picture, and dots an inch: 2400 x 1530 pixels."""
 
-_GRID = {"left": 0.022, "right": 0.978, "top": 0.815, "bottom": 0.055, "wspace": 0.075, "hspace": 0.175}
+_GRID = {"left": 0.022, "right": 0.978, "top": 0.824, "bottom": 0.044, "wspace": 0.075, "hspace": 0.2}
 """Where the panels are: square, as the photograph is."""
 
 _DIFFERENCE = 0.4
@@ -36,7 +36,7 @@ _AROUND = 2.5
 
 
 def draw(result: Result, path: Path) -> None:
-    """Write the picture as a PNG of 2400 x 1500 pixels.
+    """Write the picture as a PNG of 2400 x 1530 pixels.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def _words(figure: Figure, result: Result) -> None:
     )
     figure.text(0.022, 0.952, "A deformable convolution learned to undo a warp", size=26, weight="bold", va="center")
     figure.text(0.022, 0.907, told, size=13, color=_FAINT, va="center")
-    figure.text(0.022, 0.024, source, size=9, color=_FAINT, va="center")
+    figure.text(0.022, 0.02, source, size=9, color=_FAINT, va="center")
 
 
 def _pictures(photograph: Axes, warped: Axes, recovered: Axes, result: Result) -> None:
@@ -87,7 +87,7 @@ def _differences(before: Axes, after: Axes, result: Result) -> None:
 
 def _sampling_points(panel: Axes, result: Result) -> None:
     """Draw a regular grid of output pixels at the points where they look."""
-    _show(panel, _pale(result.scene.warped), "Where it looks", "a regular grid, moved to the learned sampling points")
+    _show(panel, _pale(result.scene.warped), "Where it looks", "a regular grid, moved to the learned points")
     size = len(result.scene.warped[0])
     lines = np.linspace(0, size - 1, _LINES).round().astype(int)
     dy, dx = result.alignment.displacement[:, lines[:, None], lines]
@@ -100,7 +100,7 @@ def _sampling_points(panel: Axes, result: Result) -> None:
 
 def _one_pixel(panel: Axes, result: Result) -> None:
     """Draw the taps of one output pixel close up, before and after."""
-    remark = "its taps: pale where they stood, dark where they learned to look"
+    remark = "where its nine taps were, and what they learned"
     _show(panel, _pixels(result.scene.warped), "One output pixel", remark, interpolation="nearest")
     row, column = _telling_pixel(result.alignment.displacement)
     kernel = result.alignment.weight.shape[-1]
@@ -135,7 +135,7 @@ def _curve(panel: Axes, result: Result) -> None:
     """Draw the error over the steps, and at which sizes of the pictures they were taken."""
     steps = result.alignment.steps
     numbers, percent = [step.number for step in steps], [100 * step.error**0.5 for step in steps]
-    _caption(panel, "The error falls", f"root mean square, over {numbers[-1]} steps on ever larger pictures")
+    _caption(panel, "The error falls", f"{numbers[-1]} steps, at 32 to 256 pixels")
     panel.semilogy(numbers, percent, color=_ACCENT, linewidth=2.4)
     panel.set(xlim=(0, numbers[-1]), ylim=(min(percent) / 1.5, max(percent) * 1.5), xticks=[], box_aspect=1)
     _levels(panel, steps)

@@ -16,8 +16,8 @@ Doubles = NDArray[np.float64]
 _POINTS = 12
 """Control points of the offsets along each side of the picture."""
 
-_ROUGHNESS = 3e-7
-"""What the control points' roughness costs beside the mean squared error: enough to decide where the picture is flat."""
+_ROUGHNESS = 8e-5
+"""What the control points' roughness costs beside the mean squared error, by pixels of height: coarse pictures tell less."""
 
 _OFFSET_UNIT, _WEIGHT_UNIT = 0.02, 0.1
 """What a parameter of 1 stands for, in sides of the picture and in weight: L-BFGS starts as if all parameters mattered alike."""
@@ -81,9 +81,10 @@ class Level:
             residual * (2 / residual.size), self.source, offset, weight, needs=self._needs, device=self.device
         )
         cost, slope = roughness(_points(parameters))
-        points = self.spline.gradient(gradients.offset) * _OFFSET_UNIT + slope * _ROUGHNESS
+        price = _ROUGHNESS / self.target.shape[2]
+        points = self.spline.gradient(gradients.offset) * _OFFSET_UNIT + slope * price
         change = gradients.weight * _WEIGHT_UNIT if self.learns_weight else np.zeros(weight.size)
-        return float(np.mean(residual**2)) + cost * _ROUGHNESS, np.concatenate([points, change], axis=None, dtype=np.float64)
+        return float(np.mean(residual**2)) + cost * price, np.concatenate([points, change], axis=None, dtype=np.float64)
 
     @property
     def _needs(self) -> tuple[str, ...]:

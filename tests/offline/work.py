@@ -66,7 +66,7 @@ def _devices(target: Target) -> Iterator[Device]:
 def _launched(problems: Mapping[str, Problem], device: Device) -> Iterator[tuple[str, str, Variant, Kernel]]:
     for which in PASSES:
         for name, problem in problems.items():
-            for request in requests(which, problem):
+            for request in requests(which, problem, subsets=name == "v2"):
                 for plan in plans(which, request, device, all_tiles=False):
                     yield from ((which, name, plan.variant, launch.kernel) for launch in launches(plan.schedule))
 
