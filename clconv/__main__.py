@@ -1,5 +1,6 @@
-"""`python -m clconv` is the command clconv."""
+"""The command line as `python -m clconv`."""
 
 from clconv.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

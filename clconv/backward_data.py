@@ -134,11 +134,11 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     chunks = Chunks.of(problem, tile["chunk"])
     width = tile["item_vecs"] * tile["vec"]
     pack, temporaries = pack_weight_data(problem, chunks, width, device)
-    before: tuple[Step, ...] = (pack,)
+    shared: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     if needs & {"offset", "mask"}:
         transpose, last = channels_last(problem)
-        before, temporaries = (*before, transpose), temporaries | last
+        shared, temporaries = (transpose,), temporaries | last
     if "input" in needs:
         transpose, last = channels_first(problem)
         after, temporaries = (transpose,), temporaries | last
@@ -150,7 +150,7 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     slice_elements = tile["tile_pixels"] * (problem.group_out + round_up(chunks.size, width))
     temporaries = temporaries | {"scratch": threads * slice_elements * accumulator_bytes(problem)}
     launch = _block_launch(problem, needs, tile, chunks, threads)
-    return Schedule("block", tile, (*before, launch, *after), temporaries)
+    return Schedule("block", tile, (pack, launch, *after), temporaries, shared)
 
 
 def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, chunks: Chunks, threads: int) -> Launch:
@@ -162,7 +162,7 @@ def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, chunks: C
     small = "partial" if chunks.parts > 1 else "grad"
     writes = {"input": "grad_input_last", "offset": f"{small}_offset", "mask": f"{small}_mask"}
     results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
-    buffers = ("grad_output", *reads, *present(problem, "offset", "mask"), "packed_weight", *results, "scratch")
+    buffers = ("grad_output", *reads, *present(problem, "offset", "mask"), "packed_weight_data", *results, "scratch")
     return Launch(Kernel.of("backward_data_block", arguments), buffers, sizes(problem), (threads,), (1,))
 
 

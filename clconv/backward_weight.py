@@ -130,7 +130,7 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
             (threads,),
             (1,),
         )
-        steps, temporaries = (*steps, transpose, launch), temporaries | last | scratch
+        return Schedule("block", tile, (*steps, launch), temporaries | last | scratch, (transpose,))
     return Schedule("block", tile, steps, temporaries)
 
 

@@ -31,7 +31,14 @@ def driver_errors(device: cl.Device, doing: str) -> Iterator[None]:
 
 
 def allocate(context: cl.Context, device: cl.Device, name: str, size: int) -> cl.Buffer:
-    """A device buffer of `size` bytes (at least one: OpenCL has no empty buffers)."""
+    """A device buffer of `size` bytes (at least one: OpenCL has no empty buffers).
+
+    More than the device has is refused here, for a driver may promise it and fail at the first use.
+    """
+    if size > device.global_mem_size:
+        raise OutOfMemoryError(
+            f"{device.name.strip()} failed while allocating {size} bytes for {name}: the device has {device.global_mem_size} bytes"
+        )
     with driver_errors(device, f"allocating {size} bytes for {name}"):
         return cl.Buffer(context, cl.mem_flags.READ_WRITE, max(size, 1))
 

@@ -77,7 +77,7 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         (1,),
     )
     scratch = {"scratch": threads * slice_elements * accumulator_bytes(problem)}
-    return Schedule("block", tile, (transpose, launch), last | scratch, (pack,), packed)
+    return Schedule("block", tile, (launch,), last | scratch, (transpose,), (pack,), packed)
 
 
 def _tile_legal(request: Request, device: "Device", tile: Tile) -> bool:
@@ -119,7 +119,7 @@ def _tile_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items, problem.groups * ceil_div(problem.group_out, tile["tile_out"])),
         (items, 1),
     )
-    return Schedule("tile", tile, (transpose, launch), last, (pack,), packed)
+    return Schedule("tile", tile, (launch,), last, (transpose,), (pack,), packed)
 
 
 VARIANTS = (

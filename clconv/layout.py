@@ -51,7 +51,7 @@ def pack_weight(problem: Problem, tile_out: int, device: "Device") -> tuple[Laun
 
 
 def pack_weight_data(problem: Problem, chunks: "Chunks", tile: int, device: "Device") -> tuple[Launch, dict[str, int]]:
-    """The same for packed_weight [chunks][K][tiles][O/groups][tile], channels innermost."""
+    """The same for packed_weight_data [chunks][K][tiles][O/groups][tile], channels innermost."""
     count = chunks.count * problem.taps * round_up(chunks.size, tile) * problem.group_out
     return _pack("pack_weight_data", {"tile": tile, "chunk": chunks.size, "unit": chunks.unit}, count, problem, device)
 
@@ -59,9 +59,9 @@ def pack_weight_data(problem: Problem, chunks: "Chunks", tile: int, device: "Dev
 def _pack(name: str, arguments: dict[str, Value], count: int, problem: Problem, device: "Device") -> tuple[Launch, dict[str, int]]:
     kernel = Kernel.of(name, {**arguments, **weight_specialisation(problem)})
     size = lanes(device)
-    return Launch(kernel, ("weight", "packed_weight"), (), (round_up(count, size),), (size,)), {
-        "packed_weight": count * accumulator_bytes(problem)
-    }
+    packed = name.replace("pack", "packed", 1)
+    launch = Launch(kernel, ("weight", packed), (), (round_up(count, size),), (size,))
+    return launch, {packed: count * accumulator_bytes(problem)}
 
 
 @dataclass(frozen=True, slots=True)

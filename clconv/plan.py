@@ -18,7 +18,7 @@ from clconv.numpy_arrays import NumpyDoor
 from clconv.opencl_arrays import OpenCLDoor
 from clconv.operands import check, check_needs
 from clconv.problem import OPERANDS, Problem
-from clconv.schedule import Fill, Request, Schedule, Variant
+from clconv.schedule import Fill, Request, Schedule, Variant, together
 
 log = logging.getLogger("clconv")
 
@@ -132,14 +132,19 @@ class Plan:
     def _trusts(self, which: str, variant: Variant) -> bool:
         return selfcheck.trusted(which, variant, self.problem.dtype, self.device)
 
-    def _backward_schedules(self, needs: frozenset[str]) -> list[Schedule]:
-        return [self._schedule(which, needs & gradients) for which, gradients in tuning.GRADIENTS.items() if needs & gradients]
+    def _backward_schedule(self, needs: frozenset[str]) -> Schedule:
+        """Both backward passes, as far as they are needed; the same object for the same needs."""
+        key = ("backward", needs)
+        if key not in self._schedules:
+            passes = [self._schedule(which, needs & gradients) for which, gradients in tuning.GRADIENTS.items() if needs & gradients]
+            self._schedules[key] = together(passes)
+        return self._schedules[key]
 
     @property
     def workspace_bytes(self) -> int:
         """Device memory beyond operands and results that a forward or a whole backward call takes at most, in bytes."""
-        backward = self._backward_schedules(frozenset(self.problem.operands()))
-        return max(self._schedule("forward", frozenset()).workspace_bytes, sum(schedule.workspace_bytes for schedule in backward))
+        backward = self._backward_schedule(frozenset(self.problem.operands()))
+        return max(self._schedule("forward", frozenset()).workspace_bytes, backward.workspace_bytes)
 
     def __repr__(self) -> str:
         schedules = {"forward": self._schedule("forward", frozenset())}
@@ -176,7 +181,7 @@ class Plan:
         door = self._door({**operands, "out": out})
         buffers = self._read(door, operands)
         buffers["output"] = door.write("output", self._shape("output", unbatched), self.problem.dtype, out)
-        return self._finish(door, [self._schedule("forward", frozenset())], buffers, ("output",))["output"]
+        return self._finish(door, self._schedule("forward", frozenset()), buffers, ("output",))["output"]
 
     def backward(
         self, grad_output: Any, input: Any, offset: Any = None, weight: Any = None, bias: Any = None, mask: Any = None, *, needs: Any = None
@@ -190,7 +195,7 @@ class Plan:
         names = tuple(name for name in OPERANDS if name in wanted)
         for name in names:
             buffers[f"grad_{name}"] = door.write(f"grad_{name}", self._shape(name, unbatched), self.problem.dtype_of(name))
-        results = self._finish(door, self._backward_schedules(wanted), buffers, tuple(f"grad_{name}" for name in names))
+        results = self._finish(door, self._backward_schedule(wanted), buffers, tuple(f"grad_{name}" for name in names))
         return Gradients(**{name: results.get(f"grad_{name}") for name in OPERANDS})
 
     def _check(self, operands: Mapping[str, Any], others: Mapping[str, Any], absent: tuple[str, ...] = ()) -> bool:
@@ -227,25 +232,22 @@ class Plan:
                 what = "no NaN" if name == "offset" else "finite values"
                 raise ProblemError(f"{name}: expected {what} (nonfinite='raise'), got one first at {position}")
 
-    def _finish(self, door: Door, schedules: Sequence[Schedule], buffers: dict[str, Any], results: tuple[str, ...]) -> dict[str, Any]:
+    def _finish(self, door: Door, schedule: Schedule, buffers: dict[str, Any], results: tuple[str, ...]) -> dict[str, Any]:
         if self.problem.batch == 0:
             empty = [Fill(name) for name in results if name in ("grad_weight", "grad_bias")]
             return door.finish(run(empty, self.queue, buffers, door.events))
         try:
-            return door.finish(self._launch(schedules, buffers, door.events))
+            return door.finish(self._launch(schedule, buffers, door.events))
         except BaseException:
             self.queue.finish()  # kernels may still write to arrays that the error is about to free
             raise
 
-    def _launch(self, schedules: Sequence[Schedule], buffers: dict[str, Any], events: list[cl.Event]) -> list[cl.Event]:
-        """Enqueue all schedules, one after another."""
-        for schedule in schedules:
-            prepared = set(schedule.kept) <= set(buffers)
-            with self._workspace.borrow(self.queue, schedule, prepared) as (temporaries, busy):
-                steps = schedule.steps if prepared else (*schedule.prepare, *schedule.steps)
-                events = run(steps, self.queue, {**buffers, **temporaries}, events + busy)
-                busy[:] = events
-        return events
+    def _launch(self, schedule: Schedule, buffers: dict[str, Any], events: list[cl.Event]) -> list[cl.Event]:
+        """Enqueue a schedule, without what `set_weight` prepared."""
+        prepared = set(schedule.kept) <= set(buffers)
+        with self._workspace.borrow(self.queue, schedule, prepared) as (temporaries, busy):
+            busy[:] = run(schedule.in_order(prepared), self.queue, {**buffers, **temporaries}, events + busy)
+            return list(busy)
 
 
 def queue_for(device: Any, queue: cl.CommandQueue | None) -> cl.CommandQueue:

@@ -1,7 +1,8 @@
 """What a pass does on a device, as data: launches, fills and temporaries. No OpenCL here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -61,20 +62,44 @@ Step: TypeAlias = Launch | Fill
 class Schedule:
     """The steps of one pass in order, and the temporaries that they need, by name, in bytes.
 
-    `prepare` depends on the weight alone: its temporaries, `kept`, may outlive a call when the weight stays.
+    `shared` comes first: steps on the operands alone that several passes of one call have in common. `prepare` depends on the weight
+    alone: its temporaries, `kept`, may outlive a call when the weight stays.
     """
 
     variant: str
     tile: "Tile"
     steps: tuple[Step, ...]
     temporaries: Mapping[str, int]
+    shared: tuple[Step, ...] = ()
     prepare: tuple[Step, ...] = ()
     kept: Mapping[str, int] = field(default_factory=dict)
+
+    def in_order(self, prepared: bool = False) -> tuple[Step, ...]:
+        """All steps of a call, without those that prepare the weight where that has been done."""
+        return (*self.shared, *(() if prepared else self.prepare), *self.steps)
 
     @property
     def workspace_bytes(self) -> int:
         """Bytes of all temporaries."""
         return sum(self.temporaries.values()) + sum(self.kept.values())
+
+
+def together(schedules: Sequence[Schedule]) -> Schedule:
+    """The passes of one call, one after another: what they share is done once, and temporaries of one name are one buffer."""
+    temporaries: dict[str, int] = {}
+    kept: dict[str, int] = {}
+    for schedule in schedules:
+        for sizes_, more in ((temporaries, schedule.temporaries), (kept, schedule.kept)):
+            sizes_ |= {name: max(size, sizes_.get(name, 0)) for name, size in more.items()}
+    return Schedule(
+        " + ".join(schedule.variant for schedule in schedules),
+        Tile(tuple(size for schedule in schedules for size in schedule.tile.sizes)),
+        tuple(step for schedule in schedules for step in schedule.steps),
+        temporaries,
+        tuple(dict.fromkeys(step for schedule in schedules for step in schedule.shared)),
+        tuple(step for schedule in schedules for step in schedule.prepare),
+        kept,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +139,8 @@ class Variant:
         How tests, benchmarks and `repr(plan)` call it.
     supports : callable
         (request, device) -> None, or one sentence that says why not: the user's error and the benchmark's empty cell.
-    tiles : callable
-        (request, device) -> the legal tiles, the default first.
+    candidates : callable
+        (request, device) -> tiles that fit the device, the default first; `tiles` leaves out those that take too much workspace.
     schedule : callable
         (request, device, tile) -> Schedule.
     suits : callable
@@ -126,10 +151,26 @@ class Variant:
 
     name: str
     supports: "Callable[[Request, Device], str | None]"
-    tiles: "Callable[[Request, Device], tuple[Tile, ...]]"
+    candidates: "Callable[[Request, Device], tuple[Tile, ...]]"
     schedule: "Callable[[Request, Device, Tile], Schedule]"
     suits: "Callable[[Request, Device], bool]" = lambda request, device: True
     guarded: bool = True
+
+    def tiles(self, request: Request, device: "Device") -> tuple[Tile, ...]:
+        """The legal tiles, the default first."""
+        tiles = dict.fromkeys(self.candidates(request, device))
+        return tuple(tile for tile in tiles if within_limit(self.schedule(request, device, tile), request))
+
+
+def within_limit(schedule: Schedule, request: Request) -> bool:
+    """Whether a pass keeps to its share of the workspace that a call may take.
+
+    A call may take 1.25 * (input + grad_input, in the accumulator's type) + packed weights + 32 MiB; each of a backward's two passes
+    gets half of the last.
+    """
+    images = (2 if request.needs else 1) * prod(request.problem.shapes()["input"]) * accumulator_bytes(request.problem)
+    sizes_ = {**schedule.temporaries, **schedule.kept}
+    return sum(size for name, size in sizes_.items() if not name.startswith("packed_")) <= images * 5 // 4 + (16 << 20)
 
 
 def specialisation(problem: Problem) -> dict[str, Value]:

@@ -1,12 +1,11 @@
 """Which variant and tile does a pass: the first that suits the device, unless the caller names one."""
 
 from collections.abc import Callable
-from math import prod
 from typing import TYPE_CHECKING
 
 from clconv import backward_data, backward_weight, forward
 from clconv.errors import ProblemError, UnsupportedError
-from clconv.schedule import Request, Schedule, Variant, accumulator_bytes, round_up
+from clconv.schedule import Request, Schedule, Variant
 
 if TYPE_CHECKING:
     from clconv.device import Device
@@ -26,22 +25,9 @@ def refusal(variant: Variant, request: Request, device: "Device") -> str | None:
     if request.problem.accumulator == "float64" and not device.fp64:
         return "the device has no float64 (cl_khr_fp64)"
     reason = variant.supports(request, device)
-    if reason is None:
-        needed = variant.schedule(request, device, variant.tiles(request, device)[0]).workspace_bytes
-        if needed > workspace_limit(request):
-            return f"it would need {needed} bytes of workspace, more than the {workspace_limit(request)} that are allowed"
+    if reason is None and not variant.tiles(request, device):
+        return "it would need more workspace than a call may take"
     return reason
-
-
-def workspace_limit(request: Request) -> int:
-    """Bytes that a pass may take beyond operands and results.
-
-    1.25 * (input + grad_input, in the accumulator's type) + packed weights + 32 MiB, twice that when deterministic.
-    """
-    shapes, element = request.problem.shapes(), accumulator_bytes(request.problem)
-    images = 2 * prod(shapes["input"]) if request.needs else prod(shapes["input"])
-    packed = round_up(shapes["weight"][0], 64) * round_up(shapes["weight"][1], 64) * prod(shapes["weight"][2:])
-    return (images * 5 // 4 * element + packed * element + (32 << 20)) * (2 if request.deterministic else 1)
 
 
 def choose(

@@ -147,7 +147,7 @@ def plans(which: str, request: Request, device: Device, all_tiles: bool = True) 
 
 def launches(schedule: Schedule) -> list[Launch]:
     """All launches of a schedule, in order."""
-    return [step for step in (*schedule.prepare, *schedule.steps) if isinstance(step, Launch)]
+    return [step for step in schedule.in_order() if isinstance(step, Launch)]
 
 
 def branches() -> Iterator[Problem]:

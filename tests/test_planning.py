@@ -12,7 +12,7 @@ from rendered import rendered
 from clconv.device import Device
 from clconv.errors import UnsupportedError
 from clconv.problem import Problem
-from clconv.schedule import Fill, Launch, Request, Step, accumulator_bytes
+from clconv.schedule import Fill, Launch, Request, Step, accumulator_bytes, together
 from clconv.tuning import choose, refusal
 
 MIB = 1 << 20
@@ -79,7 +79,7 @@ def buffers_are_known(plan: Planned) -> None:
     operands, results, temporaries = _operands(plan), _results(plan), _temporaries(plan)
     assert all(size > 0 for size in temporaries.values()), temporaries
     assert not set(temporaries) & {*operands, *results}, temporaries
-    for step in (*plan.schedule.prepare, *plan.schedule.steps):
+    for step in plan.schedule.in_order():
         for name, writes in _accesses(step):
             assert name in {*operands, *temporaries, *results}, f"unknown buffer {name} in {step}"
             assert not (writes and name in operands), f"operand {name} is written by {step}"
@@ -89,7 +89,7 @@ def buffers_are_known(plan: Planned) -> None:
 
 def buffers_are_written_before_they_are_read(plan: Planned) -> None:
     written: set[str] = set()
-    for step in (*plan.schedule.prepare, *plan.schedule.steps):
+    for step in plan.schedule.in_order():
         for name, writes in _accesses(step):
             assert writes or name in {*_operands(plan), *written}, f"{name} is read by {step} before anything wrote it"
             written |= {name} if writes else set()
@@ -180,9 +180,9 @@ def test_workspace_of_a_whole_backward_call_is_bounded(fake: Device, determinist
         if problem.accumulator == "float32" or fake.fp64:
             asked = {which: Request(problem, needs_of(which, problem), deterministic) for which in PASSES if which != "forward"}
             chosen = [choose(which, request, fake) for which, request in asked.items()]
-            packed = sum(_packed({**schedule.temporaries, **schedule.kept}) for schedule in chosen)
-            used = sum(schedule.workspace_bytes for schedule in chosen)
-            if used > (bound := _bound(problem, packed, deterministic)):
+            call = together(chosen)
+            used = call.workspace_bytes
+            if used > (bound := _bound(problem, _packed({**call.temporaries, **call.kept}), deterministic)):
                 over[name] = f"{used / MIB:.1f} MiB, allowed {bound / MIB:.1f} MiB"
     assert not over
 

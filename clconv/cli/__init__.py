@@ -1,14 +1,25 @@
-"""The command line. `main` needs no extra itself, so that a missing one can be named."""
+"""The command line's door: runs without any extra, so that it can say which one is missing."""
 
 import sys
 
+_EXTRAS = {"click": "cli", "rich": "cli", "skimage": "demo", "scipy": "demo", "matplotlib": "demo"}
+
 
 def main() -> None:
-    """Run the command clconv; exits with 0, 1 after an error of this library, 2 after a wrong command line."""
+    """Run the command line `clconv`; ends the process with 0, with 1 for an error of the library, with 2 for wrong usage."""
     try:
-        from clconv.cli.group import run
+        from clconv.cli.group import commands
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("click", "rich", "platformdirs"):
+        sentence = what_to_install(error)
+        if sentence is None:
             raise
-        sys.exit(f"clconv's command line needs {error.name}: pip install 'clconv[cli]'")
-    run()
+        sys.exit(sentence)
+    commands(prog_name="clconv")
+
+
+def what_to_install(error: ModuleNotFoundError) -> str | None:
+    """Say which extra brings the module that wasn't found; None if it belongs to no extra."""
+    module = (error.name or "").partition(".")[0]
+    if module not in _EXTRAS:
+        return None
+    return f"this command needs {module}, which is not installed: pip install 'clconv[{_EXTRAS[module]}]'"

@@ -1,47 +1,74 @@
-"""`clconv demo`: learn the offsets that undo a warp, and draw what happened."""
+"""`clconv demo`: the library's main job on a real photograph."""
 
-import sys
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from clconv.device import resolve
+from clconv.device import Device, resolve
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from clconv.demo.experiment import Result
 
 
-@click.command("demo")
-@click.option("--device", metavar="NAME", help="Device: index, kind or part of a name; by default the best.")
+@click.command()
+@click.option("--device", metavar="NAME", help="Index, kind or part of the name of the device; see `clconv devices`.")
 @click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("clconv-demo.png"), show_default=True, help="Picture."
-)
-@click.option("--size", type=click.IntRange(64), default=256, show_default=True, help="Side of the photograph in pixels.")
-@click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Steps of learning.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the warp.")
-def command(device: str | None, output: Path, size: int, steps: int, seed: int) -> None:
-    """Warp a photograph, learn the offsets of a deformable convolution that undo the warp, and draw what happened."""
-    try:
-        from clconv.demo.experiment import run
-        from clconv.demo.figure import draw
-    except ModuleNotFoundError as error:
-        sys.exit(f"the demo needs {error.name}: pip install 'clconv[demo]'")
-    chosen, console = resolve(device), Console()
-    console.print(f"device: {chosen.label}", highlight=False)
-    columns = (
-        TextColumn("learning"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("learning", total=steps, state="")
-        result = run(size, steps, seed, chosen, lambda step: progress.update(
-            task, completed=step.number, state=f"error {step.error:.6f}, PSNR {step.psnr:.1f} dB"))  # fmt: skip
-        progress.update(task, completed=steps)
+    "--output", metavar="PNG", default="clconv-demo.png", show_default=True, type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Picture to write.",
+)  # fmt: skip
+@click.option("--size", default=256, show_default=True, type=click.IntRange(min=64), help="Side of the photograph in pixels.")
+@click.option("--steps", default=160, show_default=True, type=click.IntRange(min=1), help="Steps of learning.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the warp.")
+def demo(device: str | None, output: Path, size: int, steps: int, seed: int) -> None:
+    """Learn to undo the warp of a photograph, and draw it.
+
+    A deformable convolution is given a warped photograph and learns, by gradients from its backward pass, where each output
+    pixel must look to give the photograph back.
+    """
+    if not output.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {output.parent}", param_hint="--output")
+    from rich.console import Console
+
+    from clconv.demo.figure import draw
+
+    console = Console(highlight=False)
+    result = _learn(console, size, steps, seed, resolve(device))
     draw(result, output)
-    (before, after), (lost, found) = result.psnr, result.end_point_error
-    console.print(f"{len(result.alignment.steps) - 1} steps in {result.seconds:.1f} s, seed {seed}", highlight=False)
-    console.print(f"PSNR: {before:.1f} dB warped, {after:.1f} dB recovered", highlight=False)
-    console.print(f"mean distance from the true place: {lost:.2f} pixels before, {found:.2f} after", highlight=False)
-    console.print(f"picture: {output.resolve()}", highlight=False, soft_wrap=True)
+    _report(console, result, output)
+
+
+def _learn(console: Console, size: int, steps: int, seed: int, device: Device) -> Result:
+    """Run the experiment under a progress bar that shows the error falling."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from clconv.demo.alignment import Step
+    from clconv.demo.experiment import run
+
+    state = TextColumn("{task.fields[state]}")
+    with Progress(TextColumn("learning"), BarColumn(), MofNCompleteColumn(), state, TimeElapsedColumn(), console=console) as progress:
+        bar = progress.add_task("learning", total=steps, state="compiling")
+
+        def show(step: Step) -> None:
+            state = f"error {step.error:.5f}  PSNR {step.psnr:4.1f} dB  at {step.height} px"
+            progress.update(bar, completed=step.number, state=state)
+
+        return run(size, steps, seed, device, show)
+
+
+def _report(console: Console, result: Result, output: Path) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    (dull, sharp), (lost, found) = result.psnr, result.end_point_error
+    table = Table.grid(padding=(0, 2))
+    table.add_row("device", escape(result.device.label))
+    table.add_row("learning", f"{result.alignment.steps[-1].number} steps in {result.seconds:.1f} s")
+    table.add_row("PSNR", f"{dull:.1f} dB before, [bold]{sharp:.1f} dB[/bold] after")
+    table.add_row("end-point error", f"{lost:.2f} pixels before, [bold]{found:.2f}[/bold] after")
+    table.add_row("picture", escape(str(output)))
+    console.print(table)

@@ -1,31 +1,45 @@
-"""The group of all commands, and how an error of this library ends one."""
+"""The group of all commands, and how they report the library's errors."""
 
-import sys
-import warnings
+from typing import IO, Any
 
 import click
-from rich.console import Console
 
-import clconv
-from clconv.cli import cache, check, demo, devices, source
-from clconv.errors import ClconvError
-
-
-@click.group("clconv", context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(clconv.__version__, prog_name="clconv")
-def group() -> None:
-    """Deformable convolution on any OpenCL device."""
+from clconv import ClconvError, __version__
+from clconv.cli import what_to_install
+from clconv.cli.demo import demo
+from clconv.cli.devices import devices
 
 
-for _command in (demo.command, devices.command, check.command, source.command, cache.group):
-    group.add_command(_command)
+class _Failure(click.ClickException):
+    """An error that is no mistake of the command line: one red line on standard error, exit code 1."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message."""
+        click.secho(self.format_message(), file=file, fg="red", err=True)
 
 
-def run() -> None:
-    """Run the command line; an error of this library is one line, without a traceback."""
-    warnings.simplefilter("default", clconv.selfcheck.VariantWarning)
-    try:
-        group()
-    except ClconvError as error:
-        Console(stderr=True).print(f"error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
+class _Group(click.Group):
+    """Commands whose errors are sentences: those of the library, and of extras that are missing."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ClconvError as error:
+            raise _Failure(str(error)) from error
+        except ModuleNotFoundError as error:
+            sentence = what_to_install(error)
+            if sentence is None:
+                raise
+            raise _Failure(sentence) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="clconv")
+def commands() -> None:
+    """Deformable and ordinary convolution, forward and backward, on any OpenCL device."""
+
+
+commands.add_command(demo)
+commands.add_command(devices)

@@ -39,7 +39,7 @@ def command(
     needs = GRADIENTS.get(which, frozenset()) & frozenset(problem.operands())
     schedule = choose(which, Request(problem, needs, deterministic), resolve(device), variant)
     console = Console()
-    for step in (*schedule.prepare, *schedule.steps):
+    for step in schedule.in_order():
         if isinstance(step, Launch):
             head = f"/* {which}: variant {schedule.variant}, tile {schedule.tile}; global {step.global_size}, local {step.local_size} */\n"
             source = head + render(step.kernel)

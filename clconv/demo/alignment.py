@@ -64,8 +64,8 @@ class Alignment:
     @property
     def displacement(self) -> Floats:
         """Offset (dy, dx) of the kernel's middle tap: (2, height, width), in pixels."""
-        pairs = self.offset.reshape(-1, 2, *self.offset.shape[2:])
-        return pairs[len(pairs) // 2]
+        pairs: Floats = self.offset.reshape(-1, 2, *self.offset.shape[2:])
+        return np.asarray(pairs[len(pairs) // 2])
 
 
 def align(

@@ -1,5 +1,8 @@
 """The experiment of the demo: make a scene, learn to undo its warp, and measure how well that went."""
 
+# scikit-image's functions carry no types:
+# mypy: allow-untyped-calls
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

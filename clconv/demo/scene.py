@@ -1,5 +1,8 @@
 """The scene of the demo: a photograph, a known smooth warp of it, and the displacement that undoes the warp."""
 
+# scikit-image's functions carry no types:
+# mypy: allow-untyped-calls
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,15 +57,15 @@ class SineWarp:
         """Draw amplitudes, smaller for shorter waves, of a steepness below 1."""
         waves = np.arange(1, _WAVES + 1)
         drawn = np.random.default_rng(seed).standard_normal((2, _WAVES, _WAVES)) / np.hypot(waves[:, None], waves)
-        samples = SineWarp(drawn)(pixel_centres(64)) * 64
-        slopes = np.stack(np.gradient(samples, axis=(1, 2)))
-        return SineWarp(drawn * _STEEPNESS / np.sqrt((slopes**2).sum(axis=(0, 1))).max())
+        down, across = np.gradient(SineWarp(drawn)(pixel_centres(64)) * 64, axis=(1, 2))
+        steepness = np.sqrt((down**2 + across**2).sum(axis=0)).max()
+        return SineWarp(drawn * (_STEEPNESS / steepness))
 
     def __call__(self, points: Doubles) -> Doubles:
         """Displacement at points (2, ...) of the unit square, in the same shape."""
         waves = np.pi * np.arange(1, self.amplitudes.shape[1] + 1)
         sines = np.sin(np.multiply.outer(waves, points))
-        return np.einsum("dmn,m...,n...->d...", self.amplitudes, sines[:, 0], sines[:, 1], optimize=True)
+        return np.asarray(np.einsum("dmn,m...,n...->d...", self.amplitudes, sines[:, 0], sines[:, 1], optimize=True))
 
     def undo(self, points: Doubles) -> Doubles:
         """Displacement u with u(p) + self(p + u(p)) = 0, by fixed-point iteration."""

@@ -51,7 +51,7 @@ class SplineOffsets:
         for tap, grad in enumerate(grad_offset.reshape(-1, 2, height, width)):
             y, x = divmod(tap, self.kernel)
             field[:, y : y + height, x : x + width] += grad
-        return self.down.T @ (field * self._pixels) @ self.across
+        return np.asarray(self.down.T @ (field * self._pixels) @ self.across)
 
     @property
     def _pixels(self) -> Floats:
@@ -59,8 +59,11 @@ class SplineOffsets:
 
 
 def _splines(size: int, kernel: int, points: int) -> Floats:
-    """Values (size + kernel - 1, points) of the cubic B-splines with knots 1 / (points - 3) of the side apart."""
-    place = (np.arange(size + kernel - 1) - kernel // 2 + 0.5) / size * (points - 3)
+    """Values (size + kernel - 1, points) of the cubic B-splines with knots 1 / (points - 3) of the side apart.
+
+    Taps that stand outside the picture move as its border does.
+    """
+    place = ((np.arange(size + kernel - 1) - kernel // 2 + 0.5) / size).clip(0, 1) * (points - 3)
     distance = np.abs(place[:, None] + 1 - np.arange(points))
     near, far = 2 / 3 - distance**2 + distance**3 / 2, np.clip(2 - distance, 0, None) ** 3 / 6
     return np.where(distance < 1, near, far).astype(np.float32)

@@ -1,0 +1,132 @@
+"""The command line: what it prints, and with which exit code it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import clconv
+from clconv.cli.group import commands
+from clconv.device import resolve
+
+WIDE = {"COLUMNS": "200"}
+
+
+def invoke(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(commands, arguments, env={**WIDE, **environment})
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter of its own, in which this checkout is importable."""
+    path = os.pathsep.join([str(Path(clconv.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    everything = {**os.environ, "PYTHONPATH": path, **environment}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=everything, check=False, timeout=120)
+
+
+def test_version() -> None:
+    result = invoke("--version")
+    assert result.exit_code == 0
+    assert clconv.__version__ in result.output
+
+
+def test_module_is_the_command() -> None:
+    result = run_python("import runpy, sys; sys.argv = ['clconv', '--version']; runpy.run_module('clconv', run_name='__main__')")
+    assert (result.returncode, result.stdout.strip()) == (0, f"clconv, version {clconv.__version__}")
+
+
+@pytest.mark.parametrize("command", [None, *commands.commands])
+def test_help(command: str | None) -> None:
+    arguments = [command, "--help"] if command else ["--help"]
+    result = invoke(*arguments)
+    assert result.exit_code == 0
+    assert "Usage: " in result.output
+    named = commands.commands[command] if command else commands
+    options = [option for parameter in named.params if isinstance(parameter, click.Option) for option in parameter.opts]
+    assert [option for option in options if option not in result.output] == []
+
+
+@pytest.mark.parametrize("command", list(commands.commands))
+def test_every_option_is_explained(command: str) -> None:
+    options = [parameter for parameter in commands.commands[command].params if isinstance(parameter, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_devices_are_listed() -> None:
+    result = invoke("devices")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()[1:]
+    present = clconv.devices()
+    assert len(lines) == len(present)
+    for line, device in zip(lines, present, strict=True):
+        assert device.index in line and device.name in line and device.platform in line
+        assert line.startswith("*") == (device == resolve())
+
+
+def test_default_device_is_the_chosen_one() -> None:
+    last = clconv.devices()[-1]
+    result = invoke("devices", CLCONV_DEVICE=last.index)
+    marked = [line for line in result.output.splitlines() if line.startswith("*")]
+    assert len(marked) == 1
+    assert last.index in marked[0].split()
+
+
+def test_devices_as_json() -> None:
+    result = invoke("devices", "--json")
+    assert result.exit_code == 0
+    names = [field.name for field in fields(clconv.Device) if field.name != "handle"]
+    listed = json.loads(result.output)
+    assert [list(facts) for facts in listed] == [names] * len(clconv.devices())
+    assert [facts["index"] for facts in listed] == [device.index for device in clconv.devices()]
+
+
+@pytest.mark.parametrize(("arguments", "environment"), [(["demo", "--device", "abacus"], {}), (["devices"], {"CLCONV_DEVICE": "abacus"})])
+def test_unknown_device_lists_what_there_is(arguments: list[str], environment: dict[str, str]) -> None:
+    result = invoke(*arguments, **environment)
+    assert result.exit_code == 1
+    assert "abacus" in result.output
+    assert [device.name for device in clconv.devices() if device.name not in result.output] == []
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("arguments", [["bake"], ["demo", "--size", "3"], ["demo", "--output", "/nowhere/a.png"], ["devices", "more"]])
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert invoke(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["devices", "demo"])
+def test_no_driver_is_one_sentence(command: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.argv = ['clconv', '{command}']; from clconv.cli import main; main()"
+    result = run_python(code, OCL_ICD_VENDORS=str(tmp_path / "missing"), CLCONV_DEVICE="", PYOPENCL_CTX="")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "pip install" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "extra"),
+    [
+        ("click", "devices", "cli"),
+        ("rich", "devices", "cli"),
+        ("rich", "demo", "cli"),
+        ("skimage", "demo", "demo"),
+        ("scipy", "demo", "demo"),
+        ("matplotlib", "demo", "demo"),
+    ],
+)
+def test_missing_extra_says_what_to_install(module: str, command: str, extra: str) -> None:
+    code = f"import sys; sys.modules['{module}'] = None; sys.argv = ['clconv', '{command}']; from clconv.cli import main; main()"
+    result = run_python(code)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.strip() == f"this command needs {module}, which is not installed: pip install 'clconv[{extra}]'"
+
+
+def test_other_missing_modules_are_not_hidden() -> None:
+    result = run_python("import sys; sys.modules['clconv.cli.group'] = None; from clconv.cli import main; main()")
+    assert result.returncode == 1
+    assert "ModuleNotFoundError" in result.stderr
