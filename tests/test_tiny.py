@@ -1,0 +1,137 @@
+"""Tiny problems that between them take every branch of every kernel, small enough for a simulator that checks each access."""
+
+import re
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+import pyopencl.array as cla
+import pytest
+
+from clconv import Device, Plan, ProblemError, reference
+from clconv.arrays import copy
+from clconv.check.cases import Case
+from clconv.check.run import Subject
+from clconv.convention import CONVENTIONS
+from clconv.problem import Problem
+from clconv.tuning import PASSES
+
+_TINY = Case("tiny", (1, 4, 3, 4), (3, 4, 2, 3), offsets="border")
+
+_RULES = tuple(
+    replace(_TINY, name=f"tiny-{convention}-{offsets}-{nonfinite}", convention=convention, offsets=offsets, nonfinite=nonfinite)
+    for convention in CONVENTIONS
+    for offsets, nonfinite in (("border", "propagate"), ("far", "zero"), ("nan", "propagate"), ("nan", "zero"))
+)
+
+_SHAPES = (
+    replace(_TINY, name="tiny-v1", mask=False, bias=False, offsets="random"),
+    replace(_TINY, name="tiny-conv", offset_groups=None, mask=False),
+    replace(_TINY, name="tiny-conv-groups", weight=(6, 2, 2, 3), offset_groups=None, mask=False, bias=False, stride=(1, 2)),
+    replace(_TINY, name="tiny-groups", weight=(4, 2, 2, 1), offset_groups=4),
+    replace(_TINY, name="tiny-groups-inside", input=(1, 6, 3, 2), weight=(2, 3, 2, 1), offset_groups=1, mask=False),
+    replace(_TINY, name="tiny-depthwise", input=(2, 3, 3, 2), weight=(3, 1, 2, 2), bias=False),
+    replace(_TINY, name="tiny-many-channels", input=(1, 37, 2, 2), weight=(2, 37, 1, 2), padding=0),
+    replace(_TINY, name="tiny-many-outputs", input=(1, 2, 2, 3), weight=(37, 2, 2, 2)),
+    replace(_TINY, name="tiny-batch", input=(3, 1, 2, 3), weight=(2, 1, 1, 1), padding=0),
+    replace(_TINY, name="tiny-steps", input=(1, 2, 5, 4), stride=(2, 1), dilation=(1, 2), padding=((0, 2), (3, 1)), weight=(2, 2, 2, 3)),
+    replace(_TINY, name="tiny-pixel", input=(1, 2, 1, 1), weight=(2, 2, 3, 3), offsets="random"),
+)
+
+_TYPED = (_RULES[2], _SHAPES[1], _SHAPES[3])
+_TYPES = (("float64", "float64"), ("float16", "float16"), ("bfloat16", "bfloat16"), ("float16", "float32"), ("bfloat16", "float32"))
+
+_RUNS = [(case, "float32", "float32") for case in _RULES + _SHAPES] + [(case, *types) for case in _TYPED for types in _TYPES]
+
+across_variants = pytest.mark.parametrize(
+    ("which", "name"), [pytest.param(which, variant.name, id=f"{which}-{variant.name}") for which in PASSES for variant in PASSES[which]]
+)
+
+
+def _subject(which: str, name: str, device: Device, *what: Any) -> Subject:
+    """The subject of a check; skipped, in the library's words, where the device doesn't get the variant."""
+    subject = Subject(which, next(variant for variant in PASSES[which] if variant.name == name), *what)
+    if (reason := subject.refusal(device)) is not None:
+        pytest.skip(f"{name}: {reason}")
+    return subject
+
+
+@across_variants
+@pytest.mark.parametrize(("case", "dtype", "small"), [pytest.param(*run, id=f"{run[0].name}-{run[1]}-{run[2]}") for run in _RUNS])
+def test_variant(which: str, name: str, case: Case, dtype: str, small: str, device: Device) -> None:
+    subject = _subject(which, name, device, case, dtype, small)
+    assert subject.errors(subject.plan(device)) == ""
+
+
+@across_variants
+@pytest.mark.parametrize("case", (_RULES[0], _RULES[6], _SHAPES[1]), ids=lambda case: case.name)
+def test_wide_indices(which: str, name: str, case: Case, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tensors of more than 2**31 elements get, where one can see every element."""
+    monkeypatch.setattr(Problem, "wide", property(lambda problem: True))
+    subject = _subject(which, name, device, case)
+    assert subject.errors(subject.plan(device)) == ""
+
+
+@across_variants
+@pytest.mark.parametrize("case", (_RULES[0], _SHAPES[3]), ids=lambda case: case.name)
+def test_deterministic(which: str, name: str, case: Case, device: Device) -> None:
+    subject = _subject(which, name, device, case, "float32", "float32", True)
+    assert subject.differences(subject.plan(device), runs=2) == ""
+
+
+@across_variants
+def test_each_set_of_gradients(which: str, name: str, device: Device) -> None:
+    subject = _subject(which, name, device, _RULES[0], "float16", "float32")
+    plan, arrays = subject.plan(device), _RULES[0].arrays("float16", "float32")
+    whole = subject.results(plan)
+    for count in range(1, len(subject.needs)):
+        for needs in combinations(sorted(subject.needs), count):
+            some = plan.backward(**arrays, needs=needs)._asdict()
+            assert {name for name, array in some.items() if array is not None} == set(needs)
+            assert all(np.allclose(some[name], whole[f"grad_{name}"], rtol=2e-3, atol=2e-3) for name in needs), needs
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64"])
+def test_copies_between_strides(dtype: str, device: Device) -> None:
+    context = cl.Context([device.handle])
+    queue = cl.CommandQueue(context)
+    values = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(dtype)
+    source = cla.to_device(queue, values)
+    views = ((source, values), (source[1:, :, ::2, 1::3], values[1:, :, ::2, 1::3]), (source.transpose((0, 3, 1, 2)), values.transpose(0, 3, 1, 2)))
+    for view, want in views:
+        destination = cla.empty(queue, view.shape, dtype, order="F")
+        copy(view, destination)
+        assert np.array_equal(destination.get(), want)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_device_arrays(dtype: str, device: Device) -> None:
+    """Views of any layout in and out, and nonfinite="raise" names the first position."""
+    if dtype == "float64" and not device.fp64:
+        pytest.skip("the device has no float64 (cl_khr_fp64)")
+    case = replace(_TINY, name="tiny-arrays", offsets="random", nonfinite="raise", mask=False)
+    context = cl.Context([device.handle])
+    queue = cl.CommandQueue(context)
+    arrays = case.arrays(dtype)
+    grad_output = arrays.pop("grad_output")
+    given = {name: _channels_last(cla.to_device(queue, array)) if array.ndim == 4 else cla.to_device(queue, array) for name, array in arrays.items()}
+    plan = Plan(case.input, case.weight, dtype=dtype, bias=True, padding=1, nonfinite="raise", queue=queue)
+    out = _channels_last(cla.empty(queue, grad_output.shape, grad_output.dtype))
+    assert plan.forward(**given, out=out) is out
+    want = reference.deform_conv2d(**arrays, padding=1)
+    assert np.allclose(out.get().astype(np.float64), want, rtol=0.02, atol=0.02)
+    for name in arrays:
+        broken = arrays[name].copy()
+        broken.flat[broken.size // 2] = np.nan if name == "offset" else np.inf
+        position = tuple(int(i) for i in np.unravel_index(broken.size // 2, broken.shape))
+        with pytest.raises(ProblemError, match=rf"{name}: .*{re.escape(str(position))}"):
+            plan.forward(**{**given, name: cla.to_device(queue, broken)})
+
+
+def _channels_last(array: cla.Array) -> cla.Array:
+    """The same array with its channels innermost in memory."""
+    view = cla.empty(array.queue, tuple(array.shape[axis] for axis in (0, 2, 3, 1)), array.dtype).transpose((0, 3, 1, 2))
+    copy(array, view)
+    return view
