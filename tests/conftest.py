@@ -11,6 +11,7 @@ from clconv.device import resolve
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", action="append", default=[], help="run on this device alone: index, kind or part of a name; repeatable")
+    parser.addoption("--full", action="store_true", help="run the thorough tests on every device, not on the default one alone")
     parser.addoption("--expect", action="append", default=[], help="fail unless a device of this platform is there; repeatable")
 
 
@@ -18,6 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """A kernel cache of its own for each parallel worker: PoCL's isn't safe between processes."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["POCL_CACHE_DIR"] = os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="clconv-tests-")
+    config.addinivalue_line("markers", "thorough: one of many alike; runs on the default device, on others with --full or --device")
     missing = set(config.getoption("--expect")) - {device.platform for device in _present(config)}
     if missing:
         raise pytest.UsageError(f"expected OpenCL platforms are not there: {', '.join(sorted(missing))}")
@@ -39,3 +41,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device" in metafunc.fixturenames:
         present = _present(metafunc.config)
         metafunc.parametrize("device", present, ids=[f"{device.platform.split('(')[0].split()[0]}-{device.index}" for device in present])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Thorough tests run on one device unless more is asked for: each compiles kernels of its own, which takes most of the time."""
+    if config.getoption("--full") or config.getoption("--device"):
+        return
+    main = min(_present(config), key=lambda device: device != resolve())
+    others = [item for item in items if item.get_closest_marker("thorough") and _device_of(item) not in (None, main)]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in set(others)]
+
+
+def _device_of(item: pytest.Item) -> Device | None:
+    callspec = getattr(item, "callspec", None)
+    return None if callspec is None else callspec.params.get("device")

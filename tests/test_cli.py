@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,8 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 import clconv
+from clconv import selfcheck, source
+from clconv.check.cases import BY_NAME
+from clconv.check.run import Subject
 from clconv.cli.group import commands
 from clconv.device import resolve
+from clconv.tuning import PASSES
 
 WIDE = {"COLUMNS": "200"}
 
@@ -60,8 +65,9 @@ def test_every_option_is_explained(command: str) -> None:
 def test_devices_are_listed() -> None:
     result = invoke("devices")
     assert result.exit_code == 0
-    lines = result.output.splitlines()[1:]
-    present = clconv.devices()
+    table, variants = result.output.split("\nVariants for ")
+    lines, present = table.splitlines()[1:], clconv.devices()
+    assert variants.count("backward_weight") == len(present)
     assert len(lines) == len(present)
     for line, device in zip(lines, present, strict=True):
         assert device.index in line and device.name in line and device.platform in line
@@ -81,7 +87,8 @@ def test_devices_as_json() -> None:
     assert result.exit_code == 0
     names = [field.name for field in fields(clconv.Device) if field.name != "handle"]
     listed = json.loads(result.output)
-    assert [list(facts) for facts in listed] == [names] * len(clconv.devices())
+    assert [list(facts) for facts in listed] == [[*names, "variants"]] * len(clconv.devices())
+    assert all("chosen" in facts["variants"]["forward"].values() for facts in listed)
     assert [facts["index"] for facts in listed] == [device.index for device in clconv.devices()]
 
 
@@ -116,6 +123,7 @@ def test_no_driver_is_one_sentence(command: str, tmp_path: Path) -> None:
         ("rich", "demo", "cli"),
         ("skimage", "demo", "demo"),
         ("scipy", "demo", "demo"),
+        ("threadpoolctl", "demo", "demo"),
         ("matplotlib", "demo", "demo"),
     ],
 )
@@ -130,3 +138,48 @@ def test_other_missing_modules_are_not_hidden() -> None:
     result = run_python("import sys; sys.modules['clconv.cli.group'] = None; from clconv.cli import main; main()")
     assert result.returncode == 1
     assert "ModuleNotFoundError" in result.stderr
+
+
+def test_check_finds_nothing_wrong(device: clconv.Device) -> None:
+    result = invoke("check", "--device", device.index, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["clconv"] == clconv.__version__
+    outcomes = report["reports"][0]["outcomes"]
+    assert {outcome["verdict"] for outcome in outcomes} <= {"ok", "refused"}
+    assert {outcome["pass"] for outcome in outcomes} == {"forward", "backward_data", "backward_weight"}
+    assert report["reports"][0]["device"]["driver"] == device.driver
+
+
+def test_check_shows_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With kernels that leave out the bias, it exits with 1 and prints the call."""
+    monkeypatch.setattr("clconv.program.render", lambda kernel: source.render(kernel).replace("load_data(bias,", "0.0f * load_data(bias,"))
+    monkeypatch.setattr("clconv.program._entries", OrderedDict())
+    monkeypatch.setattr("clconv.check.report.subjects", lambda: [Subject("forward", PASSES["forward"][-1], BY_NAME["plain"])])
+    result = invoke("check")
+    assert result.exit_code == 1
+    assert "wrong forward plain: plain, float32" in result.output
+    assert "clconv.check.cases.BY_NAME['plain'].arrays('float32', 'float32')" in result.output
+
+
+def test_source_prints_the_kernels() -> None:
+    arguments = ["source", "forward", "--input", "1,4,8,9", "--weight", "6,4,3,3", "--padding", "1"]
+    result = invoke(*arguments, "--variant", "plain")
+    assert result.exit_code == 0, result.output
+    assert "__kernel void forward_plain" in result.output
+    assert "/* forward: variant plain, tile item_out=8; global" in result.output
+    assert invoke(*arguments, "--variant", "magic").exit_code == 1
+    assert invoke("source", "forward", "--input", "1,x", "--weight", "6,4,3,3").exit_code == 2
+
+
+def test_cache_is_shown_and_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    file = selfcheck.cache_file()
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"a key": "what was wrong"}))
+    selfcheck._remembered.cache_clear()
+    assert "switched off: a key" in invoke("cache", "show").output
+    assert json.loads(invoke("cache", "show", "--json").output)["verdicts"] == {"a key": "what was wrong"}
+    assert invoke("cache", "clear").exit_code == 0
+    assert not file.exists()
+    assert selfcheck.verdicts() == {}

@@ -35,12 +35,14 @@ def skip_without_fp64(device: Device) -> None:
         pytest.skip(str(reason.value))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", RECORDS)
 def test_float64(name: str, device: Device) -> None:
     skip_without_fp64(device)
     assert_close(RECORDS[name], "float64", compare.answers(RECORDS[name], "float64", device))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name, record in RECORDS.items() if "float32" in record.dtypes()])
 def test_float32(name: str, device: Device) -> None:
     assert_close(RECORDS[name], "float32", compare.answers(RECORDS[name], "float32", device))

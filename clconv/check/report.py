@@ -52,7 +52,7 @@ class Report:
         }
 
 
-def check(device: Device, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> Report:
+def check_device(device: Device, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> Report:
     """Run every subject on a device."""
     outcomes = []
     for subject in all_subjects():

@@ -2,7 +2,7 @@
 
 import sys
 
-_EXTRAS = {"click": "cli", "rich": "cli", "skimage": "demo", "scipy": "demo", "matplotlib": "demo"}
+_EXTRAS = {"click": "cli", "rich": "cli", "platformdirs": "cli", "skimage": "demo", "scipy": "demo", "matplotlib": "demo"}
 
 
 def main() -> None:

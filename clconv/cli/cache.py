@@ -10,12 +10,12 @@ import platformdirs
 from clconv import selfcheck
 
 
-@click.group("cache")
-def group() -> None:
+@click.group()
+def cache() -> None:
     """Show or clear what is remembered between runs: self-check verdicts and compiled kernels."""
 
 
-@group.command("show")
+@cache.command("show")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show(as_json: bool) -> None:
     """Say where the caches are, how large, and which variants are switched off."""
@@ -34,7 +34,7 @@ def show(as_json: bool) -> None:
     click.echo(f"compiled kernels (pyopencl's cache, shared with other programs): {facts['binaries']}, {facts['binaries_bytes']} bytes")
 
 
-@group.command("clear")
+@cache.command("clear")
 @click.option("--binaries", is_flag=True, help="Also pyopencl's compiled kernels, other programs' among them.")
 def clear(binaries: bool) -> None:
     """Forget the self-check's verdicts."""

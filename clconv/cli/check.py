@@ -8,17 +8,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from clconv.check.report import Report, all_subjects, check, environment
+from clconv.check.report import Report, all_subjects, check_device, environment
 from clconv.check.run import Outcome
 from clconv.device import Device, devices, resolve
 
 
-@click.command("check")
+@click.command()
 @click.option(
     "--device", "names", multiple=True, metavar="NAME", help="Device to check: index, kind, part of a name, or 'all'; repeatable."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, for a bug report.")
-def command(names: tuple[str, ...], as_json: bool) -> None:
+def check(names: tuple[str, ...], as_json: bool) -> None:
     """Compare every variant of every pass with the float64 reference.
 
     Also compares repeated deterministic runs bit by bit. Exits with 1 if anything is wrong, and says with which call.
@@ -46,7 +46,7 @@ def _checked(device: Device) -> Report:
         def advance(outcome: Outcome) -> None:
             progress.update(task, advance=1, at=str(outcome.subject))
 
-        return check(device, advance)
+        return check_device(device, advance)
 
 
 def _show(report: Report) -> None:

@@ -8,20 +8,40 @@ import click
 
 from clconv.device import Device, resolve
 from clconv.device import devices as all_devices
+from clconv.problem import Problem
+from clconv.schedule import Request
+from clconv.tuning import GRADIENTS, PASSES, choose, refusal
+
+TYPICAL: dict[str, Any] = {"input_shape": (1, 64, 64, 64), "weight_shape": (64, 64, 3, 3), "offset_groups": 1, "mask": True, "bias": True}
+"""The layer for which variants are listed."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of all that is known of each device.")
 def devices(as_json: bool) -> None:
-    """List the devices of all OpenCL drivers.
+    """List the devices of all OpenCL drivers, and the variants that each gets for a typical layer.
 
     The marked one is the default: CLCONV_DEVICE or PYOPENCL_CTX if set, otherwise the best. The index or any part of a
     device's or platform's name chooses a device.
     """
     if as_json:
-        click.echo(json.dumps([_facts(device) for device in all_devices()], indent=2))
+        click.echo(json.dumps([_facts(device) | {"variants": variants(device)} for device in all_devices()], indent=2))
     else:
         _print_table(all_devices(), resolve())
+        _print_variants(all_devices())
+
+
+def variants(device: Device) -> dict[str, dict[str, str]]:
+    """For each pass, what is said of each variant: "chosen", "possible", or why not."""
+    problem = Problem.create(**TYPICAL, stride=1, padding=1, dilation=1, dtypes={"input": "float32"})
+    said: dict[str, dict[str, str]] = {}
+    for which, candidates in PASSES.items():
+        request = Request(problem, GRADIENTS.get(which, frozenset()))
+        chosen = choose(which, request, device).variant
+        said[which] = {
+            variant.name: "chosen" if variant.name == chosen else refusal(variant, request, device) or "possible" for variant in candidates
+        }
+    return said
 
 
 def _facts(device: Device) -> dict[str, Any]:
@@ -45,6 +65,20 @@ def _print_table(present: list[Device], default: Device) -> None:
     for device in present:
         mark, style = ("*", "bold") if device == default else (" ", "")
         table.add_row(*(Text(cell) for cell in (mark, *_cells(device))), style=style)
+    Console().print(table)
+
+
+def _print_variants(present: list[Device]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("index", "pass", "chosen", "possible", "refused", box=None, header_style="bold", pad_edge=False)
+    for device in present:
+        for which, said in variants(device).items():
+            named = [", ".join(name for name, word in said.items() if word == wanted) for wanted in ("chosen", "possible")]
+            refused = [f"{name}: {word}" for name, word in said.items() if word not in ("chosen", "possible")]
+            table.add_row(device.index, which, *named, "; ".join(refused))
+    Console().print("\nVariants for a 3x3 layer of 64 channels:")
     Console().print(table)
 
 

@@ -6,8 +6,11 @@ import click
 
 from clconv import ClconvError, __version__
 from clconv.cli import what_to_install
+from clconv.cli.cache import cache
+from clconv.cli.check import check
 from clconv.cli.demo import demo
 from clconv.cli.devices import devices
+from clconv.cli.source import source
 
 
 class _Failure(click.ClickException):
@@ -41,5 +44,5 @@ def commands() -> None:
     """Deformable and ordinary convolution, forward and backward, on any OpenCL device."""
 
 
-commands.add_command(demo)
-commands.add_command(devices)
+for _command in (demo, devices, check, source, cache):
+    commands.add_command(_command)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from clconv.demo.level import Level
 from clconv.device import Device
@@ -105,8 +106,9 @@ def align(
         on_step(history[-1])
 
     record(levels[0], parameters)
-    for level, share in zip(levels, _shares(steps, len(levels)), strict=True):
-        parameters = _descend(level, parameters, share, record)
+    with threadpool_limits(1, user_api="blas"):  # threads that wait for L-BFGS's small products spin, and hold up an OpenCL CPU driver
+        for level, share in zip(levels, _shares(steps, len(levels)), strict=True):
+            parameters = _descend(level, parameters, share, record)
     return Alignment(full.forward(parameters)[0], full.offset(parameters), full.weight(parameters), tuple(history))
 
 

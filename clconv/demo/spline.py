@@ -40,7 +40,7 @@ class SplineOffsets:
 
     def offset(self, points: Floats) -> Floats:
         """Offsets (1, 2*kernel*kernel, height, width) in pixels for control points (2, points, points) in heights and widths."""
-        field = self.down @ points @ self.across.T * self._pixels
+        field = self.down @ (points * self._pixels) @ self.across.T
         taps = sliding_window_view(field, self.shape, axis=(1, 2))
         return np.moveaxis(taps, 0, 2).reshape(1, -1, *self.shape)
 
@@ -51,7 +51,7 @@ class SplineOffsets:
         for tap, grad in enumerate(grad_offset.reshape(-1, 2, height, width)):
             y, x = divmod(tap, self.kernel)
             field[:, y : y + height, x : x + width] += grad
-        return np.asarray(self.down.T @ (field * self._pixels) @ self.across)
+        return np.asarray(self.down.T @ field @ self.across * self._pixels)
 
     @property
     def _pixels(self) -> Floats:

@@ -1,0 +1,1 @@
+"""What runs under oclgrind, a simulator that checks every access to memory; see test_oclgrind."""
