@@ -152,7 +152,13 @@ def launches(schedule: Schedule) -> list[Launch]:
 
 def branches() -> Iterator[Problem]:
     """Small problems that take every branch of the templates: convention, NaN, mask, bias, no offsets, element types, wide."""
-    shapes: dict[str, Any] = {"input": (2, 16, 7, 9), "weight": (8, 8, 3, 2), "stride": (1, 2), "padding": ((2, 1), (0, 3)), "dilation": (2, 1)}
+    shapes: dict[str, Any] = {
+        "input": (2, 16, 7, 9),
+        "weight": (8, 8, 3, 2),
+        "stride": (1, 2),
+        "padding": ((2, 1), (0, 3)),
+        "dilation": (2, 1),
+    }
     for convention, nonfinite in product(CONVENTIONS, ("propagate", "zero")):
         for mask, bias in product((False, True), repeat=2):
             yield problem_of(**shapes, offset_groups=4, mask=mask, bias=bias, convention=convention, nonfinite=nonfinite)

@@ -81,7 +81,9 @@ def test_arguments_that_are_used_change_the_source(name: str) -> None:
     for argument, _ in found[0].arguments:
         if _uses(found[0], argument):
             values = {dict(kernel.arguments)[argument] for kernel in found}
-            changed = (render(_with(kernel, argument, value)) != rendered(kernel).text for kernel, value in _others(found, argument, values))
+            changed = (
+                render(_with(kernel, argument, value)) != rendered(kernel).text for kernel, value in _others(found, argument, values)
+            )
             assert any(changed), f"{argument} of {name} changes nothing"
 
 

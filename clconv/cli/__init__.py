@@ -2,7 +2,15 @@
 
 import sys
 
-_EXTRAS = {"click": "cli", "rich": "cli", "platformdirs": "cli", "skimage": "demo", "scipy": "demo", "matplotlib": "demo"}
+_EXTRAS = {
+    "click": "cli",
+    "rich": "cli",
+    "platformdirs": "cli",
+    "skimage": "demo",
+    "scipy": "demo",
+    "threadpoolctl": "demo",
+    "matplotlib": "demo",
+}
 
 
 def main() -> None:

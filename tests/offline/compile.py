@@ -49,7 +49,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         for target in targets:
             _compile_all(target, Path(folder) / target.name, pool, report)
-    wrong = report.refusals + report.wrong + ([] if options.allow_missing else [f"{name}: {reason}" for name, reason in report.missing.items()])
+    wrong = (
+        report.refusals + report.wrong + ([] if options.allow_missing else [f"{name}: {reason}" for name, reason in report.missing.items()])
+    )
     if options.update and not wrong:
         _update(report)
     elif not options.update:
@@ -122,7 +124,9 @@ def _reasons(refused: Refused) -> str:
 def _update(report: Report) -> None:
     """Rows of the targets that were compiled are replaced."""
     versions, kept = table.read()
-    table.write(versions | report.versions, {row: value for row, value in kept.items() if row.target not in report.versions} | report.figures)
+    table.write(
+        versions | report.versions, {row: value for row, value in kept.items() if row.target not in report.versions} | report.figures
+    )
 
 
 def _compared(report: Report) -> list[str]:
@@ -131,7 +135,9 @@ def _compared(report: Report) -> list[str]:
     found = list(table.differences({row: value for row, value in want.items() if row.target in compiled}, report.figures))
     if not found:
         return []
-    other = [f"  {name}: {versions.get(name)}, here {report.versions[name]}" for name in compiled if versions.get(name) != report.versions[name]]
+    other = [
+        f"  {name}: {versions.get(name)}, here {report.versions[name]}" for name in compiled if versions.get(name) != report.versions[name]
+    ]
     because = ["the table was made by other compilers:", *sorted(other)] if other else []
     return ["offline/resources.csv differs (python -m offline.compile --update writes it anew):", *found, *because]
 

@@ -1,1 +1,1 @@
-"""What runs under oclgrind, a simulator that checks every access to memory; see test_oclgrind."""
+"""What runs under oclgrind, a simulator that checks every access to memory; see simulator.oclgrind."""

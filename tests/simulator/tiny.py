@@ -17,23 +17,29 @@ from clconv import Device, Plan, ProblemError, reference
 from clconv.arrays import copy
 from clconv.check.cases import Case
 from clconv.check.run import Subject
-from clconv.convention import CONVENTIONS
 from clconv.problem import Problem
 from clconv.tuning import PASSES
 
 _TINY = Case("tiny", (1, 4, 3, 4), (3, 4, 2, 3), offsets="border")
 
-_RULES = tuple(
-    replace(_TINY, name=f"tiny-{convention}-{offsets}-{nonfinite}", convention=convention, offsets=offsets, nonfinite=nonfinite)
-    for convention in CONVENTIONS
-    for offsets, nonfinite in (("border", "propagate"), ("far", "zero"), ("nan", "propagate"), ("nan", "zero"))
-)
 
-_SHAPES = (
+def _rules(convention: str, offsets: str, nonfinite: str = "propagate") -> Case:
+    name = f"tiny-{convention}-{offsets}-{nonfinite}"
+    return replace(_TINY, name=name, convention=convention, offsets=offsets, nonfinite=nonfinite)
+
+
+_BORDER, _FAR, _NAN, _NAN_ZERO = (
+    _rules(*rules) for rules in (("torchvision", "border"), ("torchvision", "far"), ("mmcv", "nan"), ("chainer", "nan", "zero"))
+)
+_CONV = replace(_TINY, name="tiny-conv", offset_groups=None, mask=False)
+_GROUPS = replace(_TINY, name="tiny-groups", weight=(4, 2, 2, 1), offset_groups=4)
+
+_CASES = (
+    *(_BORDER, _FAR, _NAN, _NAN_ZERO, _CONV, _GROUPS),
+    *(_rules(convention, "border") for convention in ("chainer", "mmcv", "openvino")),
+    _rules("openvino", "nan"),
     replace(_TINY, name="tiny-v1", mask=False, bias=False, offsets="random"),
-    replace(_TINY, name="tiny-conv", offset_groups=None, mask=False),
     replace(_TINY, name="tiny-conv-groups", weight=(6, 2, 2, 3), offset_groups=None, mask=False, bias=False, stride=(1, 2)),
-    replace(_TINY, name="tiny-groups", weight=(4, 2, 2, 1), offset_groups=4),
     replace(_TINY, name="tiny-groups-inside", input=(1, 6, 3, 2), weight=(2, 3, 2, 1), offset_groups=1, mask=False),
     replace(_TINY, name="tiny-depthwise", input=(2, 3, 3, 2), weight=(3, 1, 2, 2), bias=False),
     replace(_TINY, name="tiny-many-channels", input=(1, 37, 2, 2), weight=(2, 37, 1, 2), padding=0),
@@ -43,10 +49,9 @@ _SHAPES = (
     replace(_TINY, name="tiny-pixel", input=(1, 2, 1, 1), weight=(2, 2, 3, 3), offsets="random"),
 )
 
-_TYPED = (_RULES[2], _SHAPES[1], _SHAPES[3])
 _TYPES = (("float64", "float64"), ("float16", "float16"), ("bfloat16", "bfloat16"), ("float16", "float32"), ("bfloat16", "float32"))
 
-_RUNS = [(case, "float32", "float32") for case in _RULES + _SHAPES] + [(case, *types) for case in _TYPED for types in _TYPES]
+_RUNS = [(case, "float32", "float32") for case in _CASES] + [(case, *types) for case in (_NAN, _CONV) for types in _TYPES]
 
 across_variants = pytest.mark.parametrize(
     ("which", "name"), [pytest.param(which, variant.name, id=f"{which}-{variant.name}") for which in PASSES for variant in PASSES[which]]
@@ -69,7 +74,7 @@ def test_variant(which: str, name: str, case: Case, dtype: str, small: str, devi
 
 
 @across_variants
-@pytest.mark.parametrize("case", (_RULES[0], _RULES[6], _SHAPES[1]), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", (_BORDER, _NAN, _CONV), ids=lambda case: case.name)
 def test_wide_indices(which: str, name: str, case: Case, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """What tensors of more than 2**31 elements get, where one can see every element."""
     monkeypatch.setattr(Problem, "wide", property(lambda problem: True))
@@ -78,7 +83,7 @@ def test_wide_indices(which: str, name: str, case: Case, device: Device, monkeyp
 
 
 @across_variants
-@pytest.mark.parametrize("case", (_RULES[0], _SHAPES[3]), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", (_BORDER, _GROUPS), ids=lambda case: case.name)
 def test_deterministic(which: str, name: str, case: Case, device: Device) -> None:
     subject = _subject(which, name, device, case, "float32", "float32", True)
     assert subject.differences(subject.plan(device), runs=2) == ""
@@ -86,8 +91,8 @@ def test_deterministic(which: str, name: str, case: Case, device: Device) -> Non
 
 @across_variants
 def test_each_set_of_gradients(which: str, name: str, device: Device) -> None:
-    subject = _subject(which, name, device, _RULES[0], "float16", "float32")
-    plan, arrays = subject.plan(device), _RULES[0].arrays("float16", "float32")
+    subject = _subject(which, name, device, _BORDER, "float16", "float32")
+    plan, arrays = subject.plan(device), _BORDER.arrays("float16", "float32")
     whole = subject.results(plan)
     for count in range(1, len(subject.needs)):
         for needs in combinations(sorted(subject.needs), count):
@@ -102,7 +107,11 @@ def test_copies_between_strides(dtype: str, device: Device) -> None:
     queue = cl.CommandQueue(context)
     values = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(dtype)
     source = cla.to_device(queue, values)
-    views = ((source, values), (source[1:, :, ::2, 1::3], values[1:, :, ::2, 1::3]), (source.transpose((0, 3, 1, 2)), values.transpose(0, 3, 1, 2)))
+    views = (
+        (source, values),
+        (source[1:, :, ::2, 1::3], values[1:, :, ::2, 1::3]),
+        (source.transpose((0, 3, 1, 2)), values.transpose(0, 3, 1, 2)),
+    )
     for view, want in views:
         destination = cla.empty(queue, view.shape, dtype, order="F")
         copy(view, destination)
@@ -119,9 +128,12 @@ def test_device_arrays(dtype: str, device: Device) -> None:
     queue = cl.CommandQueue(context)
     arrays = case.arrays(dtype)
     grad_output = arrays.pop("grad_output")
-    given = {name: _channels_last(cla.to_device(queue, array)) if array.ndim == 4 else cla.to_device(queue, array) for name, array in arrays.items()}
+    given = {
+        name: _channels_last(cla.to_device(queue, array)) if array.ndim == 4 else cla.to_device(queue, array)
+        for name, array in arrays.items()
+    }
     plan = Plan(case.input, case.weight, dtype=dtype, bias=True, padding=1, nonfinite="raise", queue=queue)
-    out = _channels_last(cla.zeros(queue, grad_output.shape, grad_output.dtype))
+    out = _channels_last(cla.to_device(queue, np.zeros_like(grad_output)))
     assert plan.forward(**given, out=out) is out
     plain = cla.empty(queue, out.shape, out.dtype)
     copy(out, plain)
