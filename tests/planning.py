@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from itertools import combinations, product
 from typing import Any
 
-from clconv.check.cases import BY_NAME, CASES, TYPED
-
 from clconv import backward_data, backward_weight
+from clconv.check.cases import BY_NAME, CASES, TYPED
 from clconv.convention import CONVENTIONS
 from clconv.device import Device
 from clconv.problem import Problem
@@ -30,7 +29,7 @@ _CPU = replace(
     global_memory=64 << 30, max_allocation=32 << 30, vector_width=8, unified_memory=True, base_alignment=128,
 )  # fmt: skip
 
-_SMALL = {
+_SMALL: dict[str, Any] = {
     "compute_units": 1, "max_work_group": 64, "max_work_items": (64, 64, 64), "local_memory": 32 << 10, "fp64": False, "fp16": False,
     "subgroups": False, "atomic_float64": None,
 }  # fmt: skip
@@ -168,7 +167,7 @@ def branches() -> Iterator[Problem]:
     yield from (HUGE[name] for name in ("input", "output", "half"))
 
 
-@lru_cache(maxsize=1)
+@cache
 def kernels() -> dict[str, dict[Kernel, str]]:
     """Every kernel that a device of each kind gets for `branches`, by name, with the variant and tile that it is for."""
     found: dict[str, dict[Kernel, str]] = {}

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from math import prod
 
 from clconv.schedule import Kernel
@@ -89,7 +89,7 @@ class Rendered:
         return _BYTES[found[1]] * (4 if lanes == 3 else lanes)  # a vector of 3 takes the room of 4
 
 
-@lru_cache(maxsize=None)
+@cache
 def rendered(kernel: Kernel) -> Rendered:
     """The kernel's source, rendered once."""
     return Rendered(kernel.name, render(kernel))

@@ -6,14 +6,14 @@ from math import prod
 
 import numpy as np
 import pytest
-from planning import DEVICES, PASSES, SHAPES, SUBSETS, Planned, launches, needs_of, plans, requests
+from planning import DEVICES, SHAPES, SUBSETS, Planned, launches, needs_of, plans, requests
 from rendered import rendered
 
 from clconv.device import Device
 from clconv.errors import UnsupportedError
 from clconv.problem import Problem
 from clconv.schedule import Fill, Launch, Request, Step, accumulator_bytes, together
-from clconv.tuning import choose, refusal
+from clconv.tuning import PASSES, choose, refusal
 
 MIB = 1 << 20
 

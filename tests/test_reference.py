@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clconv.check.cases import Case
 
 from clconv import Gradients, ProblemError, reference
 from clconv.arrays import NumpyArray
+from clconv.check.cases import Case
 from clconv.convention import CONVENTIONS
 from clconv.problem import OPERANDS
 

@@ -154,7 +154,8 @@ def _curve(panel: Axes, result: Result) -> None:
     _sizes(panel, steps)
     _percents(panel, percent[-1])
     for place, value, nudge, side in ((0, percent[0], (10, 0), "left"), (numbers[-1], percent[-1], (-6, 8), "right")):
-        panel.annotate(f"{value:.1f} %", (place, value), nudge, textcoords="offset points", ha=side, weight="bold")
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        panel.annotate(f"{value:.1f} %", (place, value), nudge, textcoords="offset points", ha=side, weight="bold", bbox=paper)
 
 
 def _sizes(panel: Axes, steps: tuple[Step, ...]) -> None:
@@ -170,14 +171,13 @@ def _sizes(panel: Axes, steps: tuple[Step, ...]) -> None:
 
 def _percents(panel: Axes, end: float) -> None:
     """Rule the error's scale and name it inside, at the right, where the curve leaves room but at its end."""
-    low, high = panel.get_ylim()
+    _, high = panel.get_ylim()
     side = panel.get_yaxis_transform()
     panel.minorticks_off()
     panel.set_yticks([])
     for value in (0.5, 1, 2, 5, 10, 20, 50):
-        if low * 1.1 < value < high / 1.1:
+        if end * 1.3 < value < high / 1.2:
             panel.axhline(value, color=_RULE, linewidth=0.8, zorder=0)
-        if max(low, end) * 1.3 < value < high / 1.2:
             panel.annotate(f"{value:g} %", (1, value), (-6, 3), side, "offset points", size=9, color=_FAINT, ha="right")
 
 

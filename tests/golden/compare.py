@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from clconv.check.closeness import relative_error
 
 import clconv
+from clconv.check.closeness import relative_error
 from golden.store import Arrays, Golden
 
 FLOAT64, FLOAT32, CHAINER = 1e-11, 3e-6, 1e-9

@@ -90,9 +90,7 @@ def layer_options(case: Case) -> dict[str, Any]:
 
 
 def _tensors(operands: Arrays) -> dict[str, Any]:
-    return {
-        name: torch.tensor(array, dtype=torch.float64, requires_grad=True) for name, array in operands.items() if name != "grad_output"
-    }
+    return {name: torch.tensor(array, dtype=torch.float64, requires_grad=True) for name, array in operands.items() if name != "grad_output"}
 
 
 def _answers(output: Any, tensors: dict[str, Any], grad_output: Any) -> Arrays:

@@ -108,7 +108,8 @@ def _record(row: Row, results: list[Figures | Refused], target: Target, report: 
         if isinstance(result, Refused):
             report.refused.setdefault((target.name, row.kernel, _reasons(result)), []).append(f"{row}:\n{result}")
             return
-    figures = {name: max(result[name] for result in results) for name in results[0]}
+    found = [result for result in results if not isinstance(result, Refused)]
+    figures = {name: max(each[name] for each in found) for name in found[0]}
     spilled = {name: figures[name] for name in SPILLS if figures.get(name)}
     if spilled:
         report.wrong.append(f"{row} spills in its default tile: {spilled}")

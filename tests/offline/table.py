@@ -20,10 +20,10 @@ _COMMENT = "# "
 def read(path: Path = PATH) -> tuple[dict[str, str], Table]:
     """Compilers' versions by target, and the table."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    heads = [line.removeprefix(_COMMENT).split(": ", 1) for line in lines if line.startswith(_COMMENT)]
+    heads = (line.removeprefix(_COMMENT).partition(": ") for line in lines if line.startswith(_COMMENT))
     rows = csv.DictReader(line for line in lines if not line.startswith(_COMMENT))
-    table = {Row(*(row[name] for name in _KEY)): {name: int(row[name]) for name in FIGURES if row[name]} for row in rows}
-    return {target: version for target, version in heads}, table
+    table: Table = {Row(*(row[name] for name in _KEY)): {name: int(row[name]) for name in FIGURES if row[name]} for row in rows}
+    return {target: version for target, _, version in heads}, table
 
 
 def write(versions: Mapping[str, str], table: Table, path: Path = PATH) -> None:

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 DEBIAN = "apt-get install clang-19 llvm-19 lld-19 clang-15 llvm-spirv-15 spirv-tools rocm-device-libs libclc-15 intel-opencl-icd"
@@ -25,7 +25,7 @@ class Refused(Exception):
     """A compiler refused a kernel: its message."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def tool(name: str) -> str:
     """Path of a program."""
     path = shutil.which(name)
@@ -34,7 +34,7 @@ def tool(name: str) -> str:
     return path
 
 
-@lru_cache(maxsize=1)
+@cache
 def ptxas() -> str:
     """NVIDIA's assembler: on the path, or where pip put it."""
     found = importlib.util.find_spec("nvidia")
@@ -45,13 +45,13 @@ def ptxas() -> str:
     return path
 
 
-@lru_cache(maxsize=1)
+@cache
 def libclc() -> str:
     """OpenCL C's built-in functions as LLVM bitcode for NVIDIA."""
     return _first(_LIBCLC, "libclc's nvptx64--nvidiacl.bc")
 
 
-@lru_cache(maxsize=None)
+@cache
 def device_libraries(into: Path) -> str:
     """OpenCL C's built-in functions as LLVM bitcode for AMD, with stubs for the versions that they lack."""
     source = Path(_first(_DEVICE_LIBRARIES, "AMD's device libraries"))

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from planning import DEVICES, HUGE, PASSES, branches, launches, plans, problem_of, requests, utilities
+from planning import DEVICES, HUGE, branches, launches, plans, problem_of, requests, utilities
 
 from clconv.device import Device
 from clconv.problem import Problem
 from clconv.schedule import Kernel, Variant
+from clconv.tuning import PASSES
 from offline.targets import Target
 
-_SHAPES = {"input": (2, 64, 56, 60), "weight": (64, 64, 3, 3), "padding": 1}
+_SHAPES: dict[str, Any] = {"input": (2, 64, 56, 60), "weight": (64, 64, 3, 3), "padding": 1}
 
 PROBLEMS = {
     "v2": problem_of(**_SHAPES, mask=True),

@@ -30,7 +30,7 @@ cl.enqueue_fill_buffer = write_pattern  # type: ignore[assignment]  # and this
 
 @pytest.fixture(autouse=True)
 def _nothing_reported(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Fail on anything that the simulator wrote to the process's standard error. (Its --log is late: it is buffered.)"""
+    """Fail on anything that the simulator wrote to the process's standard error. Its --log is buffered, so late."""
     capfd.readouterr()
     yield
     if report := capfd.readouterr().err.strip():

@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pyopencl as cl
 import pyopencl.array as cla
 import pytest
 
@@ -17,6 +16,7 @@ from clconv import Device, Plan, ProblemError, reference
 from clconv.arrays import copy
 from clconv.check.cases import Case
 from clconv.check.run import Subject
+from clconv.plan import queue_for
 from clconv.problem import Problem
 from clconv.tuning import PASSES
 
@@ -103,10 +103,9 @@ def test_each_set_of_gradients(which: str, name: str, device: Device) -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64"])
 def test_copies_between_strides(dtype: str, device: Device) -> None:
-    context = cl.Context([device.handle])
-    queue = cl.CommandQueue(context)
+    queue = queue_for(device, None)
     values = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(dtype)
-    source = cla.to_device(queue, values)
+    source: Any = cla.to_device(queue, values)
     views = (
         (source, values),
         (source[1:, :, ::2, 1::3], values[1:, :, ::2, 1::3]),
@@ -124,9 +123,8 @@ def test_device_arrays(dtype: str, device: Device) -> None:
     if dtype == "float64" and not device.fp64:
         pytest.skip("the device has no float64 (cl_khr_fp64)")
     case = replace(_TINY, name="tiny-arrays", offsets="random", nonfinite="raise", mask=False)
-    context = cl.Context([device.handle])
-    queue = cl.CommandQueue(context)
-    arrays = case.arrays(dtype)
+    queue = queue_for(device, None)
+    arrays: dict[str, Any] = case.arrays(dtype)
     grad_output = arrays.pop("grad_output")
     given = {
         name: _channels_last(cla.to_device(queue, array)) if array.ndim == 4 else cla.to_device(queue, array)
@@ -149,6 +147,7 @@ def test_device_arrays(dtype: str, device: Device) -> None:
 
 def _channels_last(array: cla.Array) -> cla.Array:
     """The same array with its channels innermost in memory."""
-    view = cla.empty(array.queue, tuple(array.shape[axis] for axis in (0, 2, 3, 1)), array.dtype).transpose((0, 3, 1, 2))
+    memory: Any = cla.empty(array.queue, tuple(array.shape[axis] for axis in (0, 2, 3, 1)), array.dtype)
+    view: cla.Array = memory.transpose((0, 3, 1, 2))
     copy(array, view)
     return view

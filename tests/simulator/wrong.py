@@ -5,6 +5,7 @@ import pyopencl as cl
 import pytest
 
 from clconv import Device
+from clconv.plan import queue_for
 
 MISTAKES = {
     "out_of_bounds_write": ("if (i == 0) values[count] = 1.0f;", "Invalid write"),
@@ -19,11 +20,10 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistake(mistake: str, device: Device) -> None:
-    context = cl.Context([device.handle])
-    queue = cl.CommandQueue(context)
+    queue = queue_for(device, None)
     body = f"__local float shared[4]; const int i = (int)get_global_id(0); {MISTAKES[mistake][0]} if (count < 0) shared[i] = 0.0f;"
-    program = cl.Program(context, f"__kernel void mistake(__global float *values, int count) {{ {body} }}").build()
+    program = cl.Program(queue.context, f"__kernel void mistake(__global float *values, int count) {{ {body} }}").build()
     values = np.ones(4, np.float32)
-    buffer = cl.Buffer(context, cl.mem_flags.COPY_HOST_PTR, hostbuf=values)
+    buffer = cl.Buffer(queue.context, cl.mem_flags.COPY_HOST_PTR, hostbuf=values)
     cl.Kernel(program, "mistake")(queue, (4,), (4,), buffer, np.int32(4))
     queue.finish()
