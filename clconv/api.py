@@ -5,6 +5,7 @@ from typing import Any
 import pyopencl as cl
 
 from clconv.arrays import common_queue, is_device_array
+from clconv.geometry import flag
 from clconv.gradients import Gradients
 from clconv.operands import problem_of
 from clconv.plan import Plan, plan_of, queue_for
@@ -180,4 +181,4 @@ def _plan(arrays: dict[str, Any], deterministic: bool, device: Any, queue: cl.Co
     problem = problem_of(arrays, **options)
     if is_device_array(arrays):
         queue = common_queue(arrays, queue)
-    return plan_of(problem, bool(deterministic), queue_for(device, queue))
+    return plan_of(problem, flag(deterministic, "deterministic"), queue_for(device, queue))

@@ -53,6 +53,8 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
             raise ProblemError(
                 f"{name}: expected a NumPy array or a pyopencl.array.Array, got {type(array).__module__}.{type(array).__name__}"
             )
+        if isinstance(array, np.ma.MaskedArray):
+            raise ProblemError(f"{name}: expected an array without a mask, got a masked one; use its filled()")
     on_device = {name for name, array in given.items() if isinstance(array, cla.Array)}
     if on_device and (others := set(given) - on_device):
         raise ProblemError(
@@ -61,7 +63,23 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
     for name in on_device:
         if given[name].queue is None:
             raise ProblemError(f"{name}: expected an array with a queue, got one without; use array.with_queue(queue)")
+        _check_memory(name, given[name])
     return bool(on_device)
+
+
+def _check_memory(name: str, array: cla.Array) -> None:
+    """An array may claim what its buffer doesn't hold; kernels would read beyond it."""
+    item = array.dtype.itemsize
+    if any(value % item for value in (array.offset, *array.strides)):
+        raise ProblemError(f"{name}: expected offset and strides in whole elements of {item} bytes, got {array.offset} and {array.strides}")
+    reaches = [stride * (size - 1) for stride, size in zip(array.strides, array.shape, strict=True)]
+    first, last = (
+        array.offset + sum(reach for reach in reaches if reach < 0),
+        array.offset + sum(reach for reach in reaches if reach > 0) + item,
+    )
+    room = getattr(array.base_data, "size", last)
+    if array.size and (first < 0 or last > room):
+        raise ProblemError(f"{name}: expected an array inside its buffer of {room} bytes, got one that reaches from {first} to {last}")
 
 
 def common_queue(arrays: Mapping[str, Any], queue: cl.CommandQueue | None) -> cl.CommandQueue:
@@ -72,6 +90,8 @@ def common_queue(arrays: Mapping[str, Any], queue: cl.CommandQueue | None) -> cl
         queue = queue or array.queue
         if array.queue != queue:
             raise ProblemError(f"{name}: expected an array on the same queue as the rest of the call, got one on another queue")
+        if array.context != queue.context:
+            raise ProblemError(f"{name}: expected an array in the context of its queue, got one in another context")
     assert queue is not None
     return queue
 

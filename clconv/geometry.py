@@ -25,7 +25,7 @@ def integer(value: Any, name: str, least: int) -> int:
 
 def pairs(value: Any, name: str, least: int = 1) -> Pair:
     """An int or a pair of ints as (y, x)."""
-    if isinstance(value, str) or not _is_sequence(value):
+    if isinstance(value, str) or not is_sequence(value):
         number = integer(value, name, least)
         return number, number
     if len(value) != 2:
@@ -33,13 +33,21 @@ def pairs(value: Any, name: str, least: int = 1) -> Pair:
     return integer(value[0], f"{name}[0]", least), integer(value[1], f"{name}[1]", least)
 
 
-def _is_sequence(value: Any) -> bool:
-    """Whether it has a length: an array of no dimensions has the method, but raises."""
+def is_sequence(value: Any) -> bool:
+    """Whether it has a length and an order: an array of no dimensions has the method, but raises."""
     try:
         len(value)
     except TypeError:
         return False
-    return True
+    return hasattr(value, "__getitem__")
+
+
+def flag(value: Any, name: str) -> bool:
+    """`value` as a bool; ProblemError for what is neither true nor false, such as an array."""
+    try:
+        return bool(value)
+    except ValueError:
+        raise ProblemError(f"{name}: expected True or False, got {value!r}") from None
 
 
 def normalise_padding(padding: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
@@ -54,8 +62,8 @@ def normalise_padding(padding: Any, kernel: Pair, stride: Pair, dilation: Pair) 
     """
     if isinstance(padding, str):
         return _named(padding, kernel, stride, dilation)
-    if _is_sequence(padding) and any(_is_sequence(axis) for axis in padding):
-        if len(padding) != 2 or not all(_is_sequence(axis) and len(axis) == 2 for axis in padding):
+    if is_sequence(padding) and any(is_sequence(axis) for axis in padding):
+        if len(padding) != 2 or not all(is_sequence(axis) and len(axis) == 2 for axis in padding):
             raise ProblemError(f"padding: expected ((top, bottom), (left, right)), got {padding!r}")
         return pairs(padding[0], "padding[0]", 0), pairs(padding[1], "padding[1]", 0)
     y, x = pairs(padding, "padding", 0)

@@ -7,6 +7,7 @@ import pyopencl as cl
 
 from clconv.arrays import NumpyArray
 from clconv.device import Device
+from clconv.errors import OutOfMemoryError
 from clconv.execute import allocate, driver_errors
 from clconv.problem import Shape
 
@@ -39,8 +40,7 @@ class NumpyDoor:
     def write(self, name: str, shape: Shape, dtype: str, out: NumpyArray | None = None) -> cl.Buffer:
         """The caller's `out` itself where it is row-major and overlaps no operand; else it is filled at the end."""
         in_place = out is not None and self._writable_in_place(out)
-        result = out if in_place else np.empty(shape, np.dtype(dtype))
-        assert result is not None
+        result = out if in_place and out is not None else _empty(name, shape, dtype)
         buffer = self._result_buffer(name, result)
         self._results[name] = (result, buffer, None if in_place else out)
         return buffer
@@ -81,3 +81,10 @@ class NumpyDoor:
 def _bytes(array: NumpyArray) -> NumpyArray:
     """The memory of a row-major array as bytes: drivers' bindings don't know every element type."""
     return array.reshape(-1).view(np.uint8)
+
+
+def _empty(name: str, shape: Shape, dtype: str) -> NumpyArray:
+    try:
+        return np.empty(shape, np.dtype(dtype))
+    except (MemoryError, ValueError) as error:  # NumPy has two ways to say that it is too large
+        raise OutOfMemoryError(f"{name}: no memory for an array of shape {shape} and {dtype}: {error}") from error

@@ -23,12 +23,12 @@ class OpenCLDoor:
         self.queue = queue
         self.device = device
         self.events: list[cl.Event] = []
-        self._inputs: list[cla.Array] = []
+        self._inputs: dict[str, cla.Array] = {}
         self._results: dict[str, tuple[cla.Array, Any]] = {}
 
     def read(self, name: str, array: cla.Array) -> Any:
         """The array's own memory where it is row-major and starts where a buffer may; else a row-major copy."""
-        self._inputs.append(array)
+        self._inputs[name] = array
         buffer = self._own_memory(array)
         if buffer is None:
             packed = self._row_major_copy(name, array)
@@ -43,17 +43,22 @@ class OpenCLDoor:
             self.events += out.events
             self._results[name] = (out, None)
             return in_place
-        allocator = next((array.allocator for array in self._inputs), None)
-        result = self._empty(name, shape, np.dtype(dtype), allocator)
+        result = self._empty(name, shape, np.dtype(dtype), None if out is not None else self._allocator(name))
         self._results[name] = (result, out)
         return result.base_data
 
+    def _allocator(self, name: str) -> Any:
+        """A gradient comes from where its operand came from, the output from where the input did."""
+        like = self._inputs.get(name.removeprefix("grad_"), self._inputs.get("input"))
+        return None if like is None or not isinstance(like.base_data, cl.MemoryObjectHolder) else like.allocator
+
     def _overlaps(self, out: cla.Array) -> bool:
-        return any(out.base_data == array.base_data for array in self._inputs)
+        """Whether it lies in the same buffer as an operand; two parts of one buffer count, overlapping or not."""
+        return any(_whole(out) == _whole(array) for array in self._inputs.values())
 
     def _own_memory(self, array: cla.Array) -> Any:
-        if not array.flags.c_contiguous:
-            return None
+        if not array.flags.c_contiguous or not isinstance(array.base_data, cl.MemoryObjectHolder):
+            return None  # shared virtual memory is none: fills and sub-buffers want a buffer
         if array.offset == 0:
             return array.base_data
         memory: Any = array.base_data
@@ -76,9 +81,8 @@ class OpenCLDoor:
         """Searched in chunks on the device; the chunk that has one is looked through on the host."""
         if not array.size:
             return None
-        packed = array
-        if not array.flags.c_contiguous or array.offset:
-            packed = self._row_major_copy("an operand", array)
+        plain = array.offset == 0 and self._own_memory(array) is not None
+        packed = array if plain else self._row_major_copy("an operand", array)
         start, stop = self._nonfinite_chunk(packed, infinities)
         values = np.empty(stop - start, array.dtype)
         if not values.size:
@@ -112,3 +116,11 @@ class OpenCLDoor:
                 copy(result, out)
             finished[name] = result if out is None else out
         return finished
+
+
+def _whole(array: cla.Array) -> Any:
+    """The buffer that an array's memory is, or is a part of."""
+    memory: Any = array.base_data
+    if not isinstance(memory, cl.MemoryObjectHolder):
+        return memory
+    return memory.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT) or memory

@@ -1,6 +1,6 @@
 """The arrays of one call against a Problem: derive it from them, or check them against it. Nothing is allocated here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,9 +57,8 @@ def check(problem: Problem, arrays: Mapping[str, Any]) -> bool:
             raise ProblemError(f"{name}: expected None, for the problem has no {name}; got shape {array.shape}")
         check_shape(problem, operand, array.shape, unbatched=unbatched, label=name)
         _check_dtype(problem, name, operand, array)
-    out = given.get("out")
-    if isinstance(out, np.ndarray) and not out.flags.writeable:
-        raise ProblemError("out: expected a writable array, got a read-only one")
+    if "out" in given:
+        _check_out(given["out"])
     return unbatched
 
 
@@ -67,9 +66,10 @@ def check_needs(needs: Any, problem: Problem) -> frozenset[str]:
     """Names of the wanted gradients that the problem has; None means all."""
     if needs is None:
         return frozenset(problem.operands())
-    if not isinstance(needs, Iterable):
-        raise ProblemError(f"needs: expected names of gradients, got {needs!r}")
-    names = {needs} if isinstance(needs, str) else set(needs)
+    try:
+        names = {needs} if isinstance(needs, str) else set(needs)
+    except TypeError:
+        raise ProblemError(f"needs: expected names of gradients, got {needs!r}") from None
     if unknown := names - set(OPERANDS):
         raise ProblemError(f"needs: expected names out of {', '.join(OPERANDS)}, got {', '.join(sorted(map(repr, unknown)))}")
     return frozenset(names) & frozenset(problem.operands())
@@ -86,6 +86,16 @@ def _offset_groups(given: Mapping[str, Any]) -> int:
     if offset.ndim != dimensions:
         raise ProblemError(f"offset: expected {dimensions} dimensions as input has, got shape {offset.shape}")
     return infer_offset_groups(offset.shape, *given["weight"].shape[2:])
+
+
+def _check_out(out: Any) -> None:
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise ProblemError("out: expected a writable array, got a read-only one")
+    reach = out.dtype.itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(out.strides, out.shape, strict=True) if size > 1):
+        if stride < reach:
+            raise ProblemError(f"out: expected an array whose elements don't overlap, got strides {out.strides} for shape {out.shape}")
+        reach += stride * (size - 1)
 
 
 def _check_dtype(problem: Problem, name: str, operand: str, array: Any) -> None:

@@ -11,8 +11,9 @@ import pyopencl as cl
 from clconv import selfcheck, tuning
 from clconv.arrays import Door, common_queue, is_device_array
 from clconv.device import Device, resolve
-from clconv.errors import ProblemError
+from clconv.errors import DeviceError, ProblemError
 from clconv.execute import Workspace, copy_of, run
+from clconv.geometry import flag
 from clconv.gradients import Gradients
 from clconv.numpy_arrays import NumpyDoor
 from clconv.opencl_arrays import OpenCLDoor
@@ -88,8 +89,8 @@ class Plan:
         variants: Mapping[str, str] | None = None,
     ) -> None:
         problem = Problem.create(
-            tuple(input_shape),
-            tuple(weight_shape),
+            input_shape,
+            weight_shape,
             offset_groups=offset_groups,
             mask=mask,
             bias=bias,
@@ -101,16 +102,18 @@ class Plan:
             nonfinite=nonfinite,
             precision=precision,
         )
-        self._prepare(problem, deterministic, queue_for(device, queue), Workspace(keep=True), variants or {})
+        self._prepare(problem, deterministic, queue_for(device, queue), Workspace(keep=True), {} if variants is None else variants)
 
     def _prepare(
         self, problem: Problem, deterministic: bool, queue: cl.CommandQueue, workspace: Workspace, variants: Mapping[str, str]
     ) -> None:
         self.problem = problem
-        self.deterministic = bool(deterministic)
+        self.deterministic = flag(deterministic, "deterministic")
         self.queue = queue
         self.device = Device.of(queue.device)
         self._workspace = workspace
+        if not isinstance(variants, Mapping):
+            raise ProblemError(f"variants: expected a mapping from passes to names of variants, got {variants!r}")
         self._variants = dict(variants)
         self._weight: dict[str, Any] = {}
         self._schedules: dict[tuple[str, frozenset[str]], Schedule] = {}
@@ -121,8 +124,7 @@ class Plan:
     def _schedule(self, which: str, needs: frozenset[str]) -> Schedule:
         key = (which, needs)
         if key not in self._schedules:
-            planned = self.problem.with_batch(max(1, self.problem.batch))  # an empty batch launches nothing, but must have a plan
-            request = Request(planned, needs, self.deterministic)
+            request = Request(self.problem, needs, self.deterministic)
             schedule = tuning.choose(which, request, self.device, self._variants.get(which), partial(self._trusts, which))
             chosen = (which, self.device.label, schedule.variant, schedule.tile, schedule.workspace_bytes)
             log.info("%s on %s: %s (%s), %d bytes of workspace", *chosen)
@@ -168,10 +170,12 @@ class Plan:
         check(self.problem, {"weight": weight})
         door = self._door({"weight": weight})
         schedule = self._schedule("forward", frozenset())
-        copied, events = copy_of(self.queue, "weight", door.read("weight", weight), self.problem.bytes_of("weight"), door.events)
-        prepared = self._workspace.allocate(self.queue, schedule.kept)
-        events = run(schedule.prepare, self.queue, {"weight": copied, **prepared}, events)
-        cl.wait_for_events(events)
+        try:
+            copied, events = copy_of(self.queue, "weight", door.read("weight", weight), self.problem.bytes_of("weight"), door.events)
+            prepared = self._workspace.allocate(self.queue, schedule.kept)
+            run(schedule.prepare, self.queue, {"weight": copied, **prepared}, events)
+        finally:
+            self.queue.finish()  # the caller's weight may be freed as soon as this returns
         self._weight = {"weight": copied, **prepared}
 
     def forward(self, input: Any, offset: Any = None, weight: Any = None, bias: Any = None, mask: Any = None, *, out: Any = None) -> Any:
@@ -254,7 +258,7 @@ def queue_for(device: Any, queue: cl.CommandQueue | None) -> cl.CommandQueue:
     """The caller's queue, or the one that the library keeps for the device; ProblemError if they contradict each other."""
     if queue is None:
         with _queues_lock:
-            return _default_queue(resolve(device))
+            return _default_queue(_handle(resolve(device)))
     if not isinstance(queue, cl.CommandQueue):
         raise ProblemError(f"queue: expected a pyopencl.CommandQueue, got {type(queue).__name__}")
     if device is not None and resolve(device) != Device.of(queue.device):
@@ -262,16 +266,21 @@ def queue_for(device: Any, queue: cl.CommandQueue | None) -> cl.CommandQueue:
     return queue
 
 
-@lru_cache(maxsize=64)
-def _default_queue(device: Device) -> cl.CommandQueue:
-    return cl.CommandQueue(_default_context(device))
+def _handle(device: Device) -> cl.Device:
+    if device.handle is None:
+        raise DeviceError(f"{device.label} isn't here: it can be planned for, not run on")
+    return device.handle
 
 
 @lru_cache(maxsize=64)
-def _default_context(device: Device) -> cl.Context:
+def _default_queue(handle: cl.Device) -> cl.CommandQueue:
+    return cl.CommandQueue(_default_context(handle))
+
+
+@lru_cache(maxsize=64)
+def _default_context(handle: cl.Device) -> cl.Context:
     """Held here, for Intel's CPU runtime takes a context down that only a queue refers to."""
-    assert device.handle is not None, "a device that isn't there can be planned for, not run on"
-    return cl.Context([device.handle])
+    return cl.Context([handle])
 
 
 @lru_cache(maxsize=64)

@@ -1,13 +1,13 @@
 """Problem: a frozen, validated description of one deformable convolution. No OpenCL here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
 
 from clconv.convention import CONVENTIONS, NONFINITE, Convention
 from clconv.errors import ProblemError
-from clconv.geometry import LIMIT, integer, normalise_padding, output_size, pairs
+from clconv.geometry import LIMIT, flag, integer, is_sequence, normalise_padding, output_size, pairs
 
 __all__ = ["DTYPES", "OPERANDS", "Problem", "Shape", "normalise_padding", "pairs"]
 
@@ -69,8 +69,8 @@ class Problem:
     @classmethod
     def create(
         cls,
-        input_shape: Shape,
-        weight_shape: Shape,
+        input_shape: Sequence[int],
+        weight_shape: Sequence[int],
         *,
         offset_groups: int | None,
         mask: bool,
@@ -98,7 +98,7 @@ class Problem:
             *vertical, *horizontal, dilation_y, dilation_x,
             groups=_groups(in_channels, group_in, out_channels),
             offset_groups=0 if offset_groups is None else _offset_groups(offset_groups, in_channels),
-            has_mask=bool(mask), has_bias=bool(bias),
+            has_mask=flag(mask, "mask"), has_bias=flag(bias, "bias"),
             dtype=dtypes["input"], offset_dtype=dtypes.get("offset", dtypes["input"]), mask_dtype=dtypes.get("mask", dtypes["input"]),
             convention=convention, nonfinite=nonfinite, precision=precision,
         )  # fmt: skip
@@ -116,6 +116,8 @@ class Problem:
                 raise ProblemError(f"padding: expected a padded {axis} below {LIMIT}, got {padded}")
             if out < 1:
                 raise ProblemError(f"weight: a kernel that spans {extent} pixels doesn't fit the padded input's {axis} of {padded}")
+        if self.batch * self.out_height >= 1 << 31:
+            raise ProblemError(f"input: expected fewer than 2**31 rows of outputs in a batch, got {self.batch} images of {self.out_height}")
 
     @property
     def out_height(self) -> int:
@@ -226,14 +228,14 @@ def infer_offset_groups(offset_shape: Shape, kernel_y: int, kernel_x: int) -> in
 
 
 def _dimensions(shape: Any, name: str, least: tuple[int, ...]) -> tuple[int, int, int, int]:
-    if not hasattr(shape, "__len__") or len(shape) != 4:
+    if isinstance(shape, str) or not is_sequence(shape) or len(shape) != 4:
         raise ProblemError(f"{name}: expected a shape {_AXES[name]}, got {shape!r}")
     a, b, c, d = (integer(size, f"{name}.shape[{axis}]", least[axis]) for axis, size in enumerate(shape))
     return a, b, c, d
 
 
 def _choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
+    if not isinstance(value, str | None) or value not in allowed:
         raise ProblemError(f"{name}: expected one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 

@@ -183,6 +183,8 @@ def _float64(name: str, value: Any) -> Array:
 
 
 def _problem(arrays: Mapping[str, Array], **options: Any) -> Problem:
+    if missing := {"input", "weight"} - set(arrays):
+        raise ProblemError(f"{min(missing)}: expected an array, got None")
     input, offset, weight = arrays["input"], arrays.get("offset"), arrays["weight"]
     groups = None
     if offset is not None:

@@ -96,7 +96,7 @@ def deformable_convolution_2d_sampler_backward(
             gy, x, _interleaved(offset), W, b, stride, pad, needs=_needs(needs), deterministic=deterministic,
             convention="chainer", nonfinite=nonfinite, precision=precision, device=device, queue=queue,
         )  # fmt: skip
-    grad_offset = None if gradients.offset is None else _separated(gradients.offset)
+    grad_offset = None if gradients.offset is None else _separated(gradients.offset, getattr(offset, "allocator", None))
     return SamplerGradients(gradients.input, grad_offset, gradients.weight, gradients.bias)
 
 
@@ -135,24 +135,27 @@ def _chainer_names() -> Iterator[None]:
 
 def _interleaved(offset: Any) -> Any:
     """Offsets in the order of `deform_conv2d`, (dy, dx) of each tap."""
-    taps, result = offset.shape[-3] // 2, _empty_like(offset)
+    taps, result = offset.shape[-3] // 2, _empty_like(offset, None)
     _assign(result[..., 0::2, :, :], offset[..., taps:, :, :])
     _assign(result[..., 1::2, :, :], offset[..., :taps, :, :])
     return result
 
 
-def _separated(offset: Any) -> Any:
+def _separated(offset: Any, allocator: Any) -> Any:
     """Offsets in Chainer's order, all x, then all y."""
-    taps, result = offset.shape[-3] // 2, _empty_like(offset)
+    taps, result = offset.shape[-3] // 2, _empty_like(offset, allocator)
     _assign(result[..., taps:, :, :], offset[..., 0::2, :, :])
     _assign(result[..., :taps, :, :], offset[..., 1::2, :, :])
     return result
 
 
-def _empty_like(offset: Any) -> Array:
-    """A row-major array of the same kind, on the same queue."""
+def _empty_like(offset: Any, allocator: Any) -> Array:
+    """A row-major array of the same kind, on the same queue.
+
+    A temporary must not come from the caller's allocator: a pool would lend its memory again before the commands that use it have run.
+    """
     if isinstance(offset, cla.Array):
-        return cla.Array(offset.queue, offset.shape, offset.dtype, allocator=offset.allocator)
+        return cla.Array(offset.queue, offset.shape, offset.dtype, allocator=allocator)
     return np.empty(offset.shape, offset.dtype)
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 import threading
 import warnings
 from functools import cache
@@ -42,7 +43,11 @@ def cache_file() -> Path:
     system = (
         os.environ.get("LOCALAPPDATA", "~") if sys.platform == "win32" else "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
     )
-    return Path(os.environ.get("XDG_CACHE_HOME") or system).expanduser() / "clconv" / "selfcheck.json"
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or system).expanduser()
+    except RuntimeError:  # a user without a home, as in some containers
+        folder = Path(tempfile.gettempdir())
+    return folder / "clconv" / "selfcheck.json"
 
 
 @cache

@@ -1,6 +1,7 @@
 """Which variant and tile does a pass: the first that suits the device, unless the caller names one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clconv import backward_data, backward_weight, forward
@@ -44,6 +45,7 @@ def choose(
     UnsupportedError
         No variant, or not the named one, can do it on this device: each is named with its reason.
     """
+    request = replace(request, problem=request.problem.with_batch(max(1, request.problem.batch)))  # an empty batch launches nothing
     candidates = [variant for variant in PASSES[which] if name in (None, variant.name)]
     if not candidates:
         raise ProblemError(f"variants: {which} has {', '.join(variant.name for variant in PASSES[which])}, got {name!r}")

@@ -6,7 +6,7 @@ import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
 import pytest
 
-from clconv import ProblemError, conv2d, conv2d_backward, deform_conv2d, deform_conv2d_backward
+from clconv import Plan, ProblemError, conv2d, conv2d_backward, deform_conv2d, deform_conv2d_backward
 from clconv.operands import check, check_needs, problem_of
 from clconv.problem import Problem
 
@@ -157,3 +157,48 @@ def test_same_padding_puts_the_odd_pixel_at_the_end() -> None:
     problem = Problem.create((1, 1, 6, 7), (1, 1, 2, 4), padding="same", dilation=(1, 3), **options)
     assert (problem.pad_top, problem.pad_bottom, problem.pad_left, problem.pad_right) == (0, 1, 4, 5)
     assert (problem.out_height, problem.out_width) == (6, 7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stride": {1, 2}}, r"stride: expected an integer, got \{1, 2\}"),
+        ({"convention": np.array([1, 2])}, r"convention: expected one of"),
+        ({"precision": 1}, r"precision: expected one of None, 'tf32', got 1"),
+        ({"input": np.ma.array(_zeros(2, 4, 6, 7), mask=True)}, r"input: expected an array without a mask"),
+    ],
+)
+def test_odd_arguments_are_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
+        deform_conv2d(**_good(**changes))
+
+
+@pytest.mark.parametrize("needs", [3, np.array(3), [["input"]]])
+def test_needs_that_are_no_names(needs: Any) -> None:
+    with pytest.raises(ProblemError, match="needs: expected names of gradients"):
+        check_needs(needs, _problem()[0])
+
+
+@pytest.mark.parametrize("shape", [None, 3, 2.5, "NCHW", np.array(4), (1, 2, 3)])
+def test_plans_need_shapes(shape: Any) -> None:
+    with pytest.raises(ProblemError, match=r"input: expected a shape \(N, C, H, W\)"):
+        Plan(shape, (1, 1, 1, 1))
+
+
+def test_flags_are_true_or_false() -> None:
+    with pytest.raises(ProblemError, match="mask: expected True or False, got array"):
+        Plan((1, 1, 4, 4), (1, 1, 1, 1), mask=np.zeros(2))  # type: ignore[arg-type]  # the wrong type is the test
+    with pytest.raises(ProblemError, match="deterministic: expected True or False"):
+        deform_conv2d_backward(_zeros(2, 6, 4, 6), **_good(), deterministic=np.zeros(2))  # type: ignore[arg-type]  # likewise
+
+
+def test_an_out_that_overlaps_itself_is_refused() -> None:
+    problem, operands = _problem()
+    out = np.lib.stride_tricks.as_strided(_zeros(100), (2, 6, 4, 6), (4, 4, 4, 4))
+    with pytest.raises(ProblemError, match="out: expected an array whose elements don't overlap"):
+        check(problem, {**operands, "out": out})
+
+
+def test_rows_that_pass_32_bits_are_refused() -> None:
+    with pytest.raises(ProblemError, match=r"input: expected fewer than 2\*\*31 rows of outputs"):
+        Plan((2**30 - 1, 1, 4, 4), (1, 1, 1, 1))

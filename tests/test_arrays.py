@@ -22,6 +22,7 @@ from clconv import (
     conv2d_backward,
     deform_conv2d,
     deform_conv2d_backward,
+    deformable_convolution_2d_sampler,
 )
 from clconv.arrays import NumpyArray, copy
 from clconv.check.cases import BY_NAME
@@ -299,6 +300,60 @@ def test_convolution_with_gradients(device: Device) -> None:
     assert gradients.bias is None
     zero = np.zeros((2, 18, 6, 7), "float32")
     assert np.allclose(deform_conv2d(image, zero, weight, padding=1, device=device), output, rtol=1e-5, atol=1e-5)
+
+
+def test_arrays_that_claim_what_they_have_not_are_refused(device: Device) -> None:
+    queue = _queue(device)
+    memory = cl.Buffer(queue.context, cl.mem_flags.READ_WRITE, 256)
+    weight = cla.zeros(queue, (1, 1, 3, 3), "float32")
+    for offset, shape, message in ((2, (1, 1, 4, 4), "in whole elements"), (0, (1, 1, 9, 9), "inside its buffer of 256 bytes")):
+        with pytest.raises(ProblemError, match=f"input: expected .*{message}"):
+            conv2d(cla.Array(queue, shape, "float32", data=memory, offset=offset), weight)
+
+
+def test_out_in_the_operands_own_buffer(device: Device) -> None:
+    queue = _queue(device)
+    image = np.random.default_rng(4).standard_normal((1, 1, 32, 32)).astype("float32")
+    weight = cla.to_device(queue, np.ones((1, 1, 3, 3), "float32"))
+    both = cla.zeros(queue, (2, 1, 32, 32), "float32")
+    both[:1] = cla.to_device(queue, image)
+    want = conv2d(cla.to_device(queue, image), weight, padding=1).get()
+    plan = Plan(image.shape, weight.shape, offset_groups=None, padding=1, queue=queue, variants={"forward": "plain"})
+    plan.forward(both[:1], weight=weight, out=both[1:])
+    assert np.array_equal(both.get()[1:], want)
+
+
+def test_pools_are_not_lent_before_the_work_is_done(device: Device) -> None:
+    """Temporaries don't come from the caller's pool, whose memory the next command on another queue would overwrite."""
+    queue = _queue(device)
+    pool = cl.tools.MemoryPool(cl.tools.ImmediateAllocator(queue))
+    other = cl.CommandQueue(queue.context)
+    rng = np.random.default_rng(5)
+    shapes = {"x": (4, 16, 32, 32), "offset": (4, 18, 32, 32), "W": (16, 16, 3, 3)}
+    arrays: dict[str, Any] = {name: rng.standard_normal(shape).astype("float32") for name, shape in shapes.items()}
+    want = deformable_convolution_2d_sampler(**arrays, pad=1, device=device)
+    placed: dict[str, Any] = {name: cla.to_device(queue, array, allocator=pool) for name, array in arrays.items()}
+    for _ in range(5):
+        got = deformable_convolution_2d_sampler(**placed, pad=1)
+        cla.empty(other, arrays["offset"].shape, "float32", allocator=pool).fill(50)
+        assert np.array_equal(_fetch(got), want)
+
+
+def test_shared_virtual_memory(device: Device) -> None:
+    """Arrays that are in no buffer: everything works, results are in buffers."""
+    queue = _queue(device)
+    capabilities: Any = device.handle.get_info(cl.device_info.SVM_CAPABILITIES) if device.handle else 0
+    if not capabilities & cl.device_svm_capabilities.COARSE_GRAIN_BUFFER:
+        pytest.skip(f"{device.label} has no shared virtual memory")
+    allocator = cl.tools.SVMAllocator(queue.context, alignment=0, flags=cl.svm_mem_flags.READ_WRITE, queue=queue)
+    arrays, grad = _operands()
+    everything = {**arrays, "grad_output": grad}
+    placed: dict[str, Any] = {name: cla.to_device(queue, array, allocator=allocator) for name, array in everything.items()}
+    want = deform_conv2d_backward(grad, **arrays, **OPTIONS, device=device, deterministic=True)
+    got = deform_conv2d_backward(**placed, **OPTIONS | {"nonfinite": "raise"}, deterministic=True)
+    assert all(np.array_equal(_fetch(a), b) for a, b in zip(got, want, strict=True))
+    plan = Plan(CASE.input, CASE.weight, mask=True, bias=True, padding=1, queue=queue)
+    plan.set_weight(placed["weight"])
 
 
 def test_only_what_is_needed_is_returned(device: Device) -> None:

@@ -32,7 +32,7 @@ def _skip_refused(subject: Subject, device: Device) -> None:
         pytest.skip(f"{subject.variant.name}: {reason}")
 
 
-@pytest.mark.parametrize("subject", _runs())
+@pytest.mark.parametrize("subject", list(_runs()))
 def test_variant(subject: Subject, device: Device) -> None:
     _skip_refused(subject, device)
     assert subject.errors(subject.plan(device)) == ""

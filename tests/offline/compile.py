@@ -56,7 +56,7 @@ def main() -> int:
         _update(report)
     elif not options.update:
         wrong += _compared(report)
-    print("\n".join(wrong) or f"{len(report.figures)} rows are as they should be")
+    print("\n".join(wrong) or f"{', '.join(report.versions)}: as it should be")
     return 1 if wrong else 0
 
 
@@ -78,18 +78,18 @@ def _compile_all(target: Target, folder: Path, pool: ThreadPoolExecutor, report:
     distinct = {source: kernel for kernel, source in sources.items()}
     folder.mkdir()
     try:
-        report.versions[target.name] = target.versions(folder)
-        one = next(iter(distinct.values()))
-        _compile(target, one, folder / "first")  # what is missing shows itself once, and shared libraries are made once
+        versions = target.versions(folder)
+        _compile(target, next(iter(distinct.values())), folder / "first")  # what is missing shows itself, and shared libraries are made
     except Missing as missing:
         report.missing[target.name] = str(missing)
         print(f"{target.name:8} skipped: {missing}", flush=True)
         return
+    report.versions[target.name] = versions
     paths = [folder / str(number) for number in range(len(distinct))]
     results = dict(zip(distinct, pool.map(_compile, [target] * len(distinct), distinct.values(), paths), strict=True))
     for row, kernels in rows.items():
         _record(row, [results[sources[kernel]] for kernel in kernels], target, report)
-    print(f"{target.name:8} {len(rows)} rows, {len(distinct)} programs, {report.versions[target.name]}", flush=True)
+    print(f"{target.name:8} {len(rows)} rows, {len(distinct)} programs, {versions}", flush=True)
 
 
 def _compile(target: Target, kernel: Kernel, folder: Path) -> Figures | Refused:
@@ -132,12 +132,14 @@ def _update(report: Report) -> None:
 
 def _compared(report: Report) -> list[str]:
     versions, want = table.read()
-    compiled = {target for target in report.versions if target not in report.missing}
-    found = list(table.differences({row: value for row, value in want.items() if row.target in compiled}, report.figures))
+    compiled = {row: value for row, value in want.items() if row.target in report.versions}
+    found = list(table.differences(compiled, report.figures))
     if not found:
         return []
     other = [
-        f"  {name}: {versions.get(name)}, here {report.versions[name]}" for name in compiled if versions.get(name) != report.versions[name]
+        f"  {name}: {versions.get(name)}, here {report.versions[name]}"
+        for name in report.versions
+        if versions.get(name) != report.versions[name]
     ]
     because = ["the table was made by other compilers:", *sorted(other)] if other else []
     return ["offline/resources.csv differs (python -m offline.compile --update writes it anew):", *found, *because]
