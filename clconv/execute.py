@@ -10,7 +10,7 @@ import pyopencl as cl
 
 from clconv.errors import DeviceError, OutOfMemoryError
 from clconv.program import compiled
-from clconv.schedule import Fill, Schedule, Step
+from clconv.schedule import Fill, Kernel, Launch, Schedule, Step, round_up
 
 log = logging.getLogger("clconv")
 
@@ -58,13 +58,18 @@ def run(
 
 def _enqueue(step: Step, queue: cl.CommandQueue, buffers: Mapping[str, cl.Buffer], events: Sequence[cl.Event]) -> cl.Event:
     if isinstance(step, Fill):
-        buffer = buffers[step.buffer]
-        with driver_errors(queue.device, f"filling {step.buffer}"):
-            return cl.enqueue_fill_buffer(queue, buffer, np.uint8(0), 0, buffer.size, wait_for=list(events))
+        step = _zero(step.buffer, buffers[step.buffer].size)
     kernel = compiled(queue.context, queue.device, step.kernel)
     log.info("launch %s, global %s, local %s", step.kernel.name, step.global_size, step.local_size)
     with driver_errors(queue.device, f"launching {step.kernel.name}"):
         return kernel.enqueue(queue, step, [buffers[name] for name in step.buffers], events)
+
+
+def _zero(buffer: str, size: int) -> Launch:
+    """The launch that fills a buffer of `size` bytes with zeros."""
+    element, width = ("uint", 4) if size % 4 == 0 else ("uchar", 1)
+    count = size // width
+    return Launch(Kernel.of("zero", {"element": element}), (buffer,), (np.int64(count),), (round_up(count, 64),), (64,))
 
 
 def copy_of(

@@ -49,14 +49,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         for target in targets:
             _compile_all(target, Path(folder) / target.name, pool, report)
-    wrong = (
-        report.refusals + report.wrong + ([] if options.allow_missing else [f"{name}: {reason}" for name, reason in report.missing.items()])
-    )
+    missing = [] if options.allow_missing else [f"{name}: {reason}" for name, reason in report.missing.items()]
+    wrong = report.refusals + report.wrong + missing
     if options.update and not wrong:
         _update(report)
     elif not options.update:
         wrong += _compared(report)
-    print("\n".join(wrong) or f"{', '.join(report.versions)}: as it should be")
+    print("\n".join(wrong) or f"{', '.join(report.versions) or 'nothing'}: as it should be")
     return 1 if wrong else 0
 
 
@@ -136,12 +135,8 @@ def _compared(report: Report) -> list[str]:
     found = list(table.differences(compiled, report.figures))
     if not found:
         return []
-    other = [
-        f"  {name}: {versions.get(name)}, here {report.versions[name]}"
-        for name in report.versions
-        if versions.get(name) != report.versions[name]
-    ]
-    because = ["the table was made by other compilers:", *sorted(other)] if other else []
+    other = [f"  {name}: {versions[name]}, here {here}" for name, here in report.versions.items() if versions.get(name, here) != here]
+    because = ["the table was made by other compilers:", *other] if other else []
     return ["offline/resources.csv differs (python -m offline.compile --update writes it anew):", *found, *because]
 
 
