@@ -182,8 +182,9 @@ def kernels() -> dict[str, dict[Kernel, str]]:
 
 
 def utilities() -> Iterator[Kernel]:
-    """Kernels that belong to no pass: what brings arrays in and out."""
+    """Kernels that belong to no pass: what brings arrays in and out, and fills."""
     yield from (Kernel.of("copy", {"element": element}) for element in ("uchar", "ushort", "uint", "ulong"))
+    yield from (Kernel.of("zero", {"element": element}) for element in ("uchar", "uint"))
     for dtype in ("float16", "bfloat16", "float32", "float64"):
         for wide in (False, True):
             yield from (Kernel.of("find_nonfinite", {"infinities": flag, **storage(dtype, wide)}) for flag in (False, True))

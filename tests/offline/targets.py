@@ -157,7 +157,7 @@ def _clang_version(folder: Path) -> str:
 
 def _intel_version(folder: Path) -> str:
     run([tool("ocloc"), "query", "OCL_DRIVER_VERSION"], folder)  # answers in a file of that name
-    return f"ocloc {(folder / 'OCL_DRIVER_VERSION').read_text().strip()}"
+    return f"ocloc {(folder / 'OCL_DRIVER_VERSION').read_text().strip().strip(chr(0))}"
 
 
 def _nvidia_version(folder: Path) -> str:
