@@ -73,5 +73,5 @@ def test_a_damaged_or_unwritable_cache_costs_only_time(device: Device, tmp_path:
     selfcheck._remembered.cache_clear()
     assert selfcheck._remembered(file) == {}
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(selfcheck, "cache_file", lambda: tmp_path / "file" / "clconv" / "selfcheck.json")
     Plan(CASE.input, CASE.weight, mask=True, bias=True, padding=1, device=device)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pyopencl as cl
 import pytest
 
@@ -18,14 +17,7 @@ class KeptBuffer(cl.Buffer):
         self.kept.append(self)
 
 
-def write_pattern(queue: Any, buffer: Any, pattern: Any, offset: int, size: int, wait_for: Any = None) -> cl.Event:
-    """Fill a buffer by a write from the host: oclgrind 21.10 takes what clEnqueueFillBuffer wrote for uninitialised."""
-    filled = np.frombuffer(pattern.tobytes() * (size // pattern.nbytes), np.uint8)
-    return cl.enqueue_copy(queue, buffer, filled, dst_offset=offset, wait_for=wait_for, is_blocking=True)
-
-
 cl.Buffer = KeptBuffer  # type: ignore[misc]  # whatever makes buffers finds it here
-cl.enqueue_fill_buffer = write_pattern  # type: ignore[assignment]  # and this
 
 
 @pytest.fixture(autouse=True)
