@@ -1,4 +1,4 @@
-/* zero: buffer[i] = 0. Drivers' own fills are not used: NVIDIA's faults beyond 4 GiB.
+/* zero: buffer[i] = 0. Drivers' own fills are not used: on NVIDIA's, one of 8.6 GB ended in a dead context.
  *
  * Work-item i: element i of the buffer (i < count, the rest idle). */
 __kernel void zero(__global ${element} *buffer, long count)
