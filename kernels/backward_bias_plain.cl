@@ -10,6 +10,7 @@ __kernel void backward_bias_plain(
     __global ${"acc_t" if partial else "data_t"} *grad_bias,
     int batch, int height, int width, int out_height, int out_width, int split_rows)
 {
+    (void)height, (void)width;
     if (get_global_id(0) >= OUT_CHANNELS) return;
     const int o = (int)get_global_id(0);
     const index_t rows = (index_t)batch * out_height;

@@ -38,9 +38,12 @@ static inline acc_t vec_sum(vec_t v) { return ${" + ".join("v.s%x" % i for i in 
 static inline void back_through_sample(sample_t s, acc_t scale, __global const acc_t *column, int begin, int end, index_t outside,
                                        __global const acc_t *image, __global acc_t *grad_image, acc_t *dot)
 {
+    (void)image, (void)grad_image, (void)scale; /* not all gradients are asked for */
     for (int i = 0; i < CORNERS; ++i) {
         const index_t at = (s.corner[i] >= 0 ? s.corner[i] : outside) * IN_CHANNELS;
+% if needs_input:
         const acc_t weight = scale * corner_weight(s, i);
+% endif
         vec_t sum = (vec_t)(ACC(0.0));
         int c = begin;
         for (; c + VEC <= end; c += VEC) {

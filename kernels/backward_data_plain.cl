@@ -77,6 +77,7 @@ __kernel void backward_data_plain(
         for (int i = 0; i < next - c; ++i) {
             const index_t plane = ((index_t)n * IN_CHANNELS + c + i) * height * width;
             const acc_t through = ${"scale * column[i]" if has_mask else "column[i]"};
+            (void)through; /* the gradient of the mask alone doesn't take it */
 % if needs_offset or needs_mask:
             acc_t v[CORNERS];
             gather(s, input + plane, v);

@@ -28,7 +28,9 @@ __kernel void backward_input_owner(
     if (item >= (size_t)batch * IN_CHANNELS) return;
     const int n = (int)(item / IN_CHANNELS);
     const int c = (int)(item % IN_CHANNELS);
+% if offset_groups:
     const int g = c / SAMPLE_CHANNELS;
+% endif
     const int group = c / GROUP_IN;
     const index_t pixels = (index_t)out_height * out_width;
     const index_t first = (index_t)((int)get_global_id(1) * band_rows) * width;

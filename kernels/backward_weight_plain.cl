@@ -27,7 +27,9 @@ __kernel void backward_weight_plain(
     if (get_global_id(0) >= IN_CHANNELS * TAPS) return;
     const int c = (int)get_global_id(0) / TAPS;
     const int tap = (int)get_global_id(0) % TAPS;
+% if offset_groups:
     const int g = c / SAMPLE_CHANNELS;
+% endif
     const int group = c / GROUP_IN;
     const int out_in_group = (int)get_global_id(1) * ITEM_OUT;
     const int outs = min(ITEM_OUT, GROUP_OUT - out_in_group);

@@ -62,7 +62,7 @@ static inline sample_t locate(int base_y, int base_x, acc_t offset_y, acc_t offs
 % endif
     if (unknown) {
         s.counts_y = s.counts_x = 1;
-        s.fraction_y = s.fraction_x = ${"NAN" if nonfinite == "propagate" else "ACC(0.0)"};
+        s.fraction_y = s.fraction_x = ${"(acc_t)NAN" if nonfinite == "propagate" else "ACC(0.0)"};
     }
     return s;
 }
