@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clconv.layout import Chunks, channels_first, channels_last, pack_weight_data, refuses, vector
+from clconv.layout import Chunks, channels_first, channels_last, ends_threads, pack_weight_data, refuses, vector
 from clconv.problem import Problem
 from clconv.schedule import (
     MOST_GROUPS,
@@ -64,7 +64,16 @@ def _samples(problem: Problem, needs: frozenset[str], device: "Device", tile: Ti
     results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
     buffers = ("grad_output", *reads_input, *present(problem, "offset", "mask", "weight"), *results)
     size = lanes(device)
-    return Launch(kernel, buffers, sizes(problem), (round_up(problem.out_pixels, size), problem.sample_groups * problem.taps), (size, 1))
+    global_size = (round_up(problem.out_pixels, size), problem.sample_groups * problem.taps)
+    channels = problem.in_channels // problem.sample_groups
+    blocks = ceil_div(min(channels, problem.group_in), tile["item_channels"]) * ceil_div(channels, problem.group_in)
+    swaps = 4 * _contenders(device) if "input" in needs and atomic == "cas" else 0
+    return Launch(kernel, buffers, sizes(problem), global_size, (size, 1), channels * (1 + swaps) + blocks * (1 + problem.group_out))
+
+
+def _contenders(device: "Device") -> int:
+    """Work-items that run at one time, each of which may make another's compare-and-swap fail."""
+    return device.compute_units * device.vector_width
 
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
@@ -113,11 +122,12 @@ def _owner(problem: Problem, device: "Device") -> Launch:
         (*sizes(problem), np.int32(band_rows)),
         (round_up(planes, size), ceil_div(problem.height, band_rows)),
         (size, 1),
+        band_rows * problem.width + problem.out_height * problem.out_width * (1 + problem.taps * (1 + problem.group_out)),
     )
 
 
 def _block_supports(request: Request, device: "Device") -> str | None:
-    return refuses(request.problem) or Chunks.refuses(request.problem)
+    return refuses(request.problem) or Chunks.refuses(request.problem) or ends_threads(device)
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:

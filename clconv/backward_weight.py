@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clconv.layout import channels_last, refuses, vector
+from clconv.layout import channels_last, ends_threads, refuses, vector
 from clconv.problem import Problem
 from clconv.schedule import (
     MOST_GROUPS,
@@ -47,9 +47,15 @@ def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
 def _split_rows(problem: Problem, device: "Device", items: int, elements: int) -> int:
     """Rows of output pixels that one work-item sums: as many parts as the device needs to be busy, and memory and launches allow."""
     rows = problem.batch * problem.out_height
-    wanted = ceil_div(device.compute_units * (8 if device.kind == "cpu" else 1024), items)
+    busy = ceil_div(device.compute_units * (8 if device.kind == "cpu" else 1024), items)
+    wanted = max(busy, ceil_div(_turns(problem, rows), device.loop_limit) if device.loop_limit else 1)
     room = max(1, _PARTIAL_BYTES // (elements * accumulator_bytes(problem)))
     return ceil_div(rows, max(1, min(rows, wanted, room, MOST_GROUPS)))
+
+
+def _turns(problem: Problem, rows: int) -> int:
+    """Loop turns of a work-item that sums this many rows of output pixels."""
+    return rows * (2 + problem.out_width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class _RowSum:
             (*sizes(problem), np.int32(split_rows)),
             (round_up(self.items[0], size), *self.items[1:], parts),
             (size,) + (1,) * len(self.items),
+            _turns(problem, split_rows),
         )
         if parts == 1:
             return (launch,), {}
@@ -137,7 +144,7 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 VARIANTS = (
     Variant(
         "block",
-        lambda request, device: refuses(request.problem),
+        lambda request, device: refuses(request.problem) or ends_threads(device),
         _block_tiles,
         _block_schedule,
         suits=lambda request, device: device.kind == "cpu",

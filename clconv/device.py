@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import os
 import re
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pyopencl as cl
-import pyopencl._cl  # the extension module: its file leads to the loader it is linked to
 
 from clconv import runtimes
+from clconv.atomics import ADD_FLOAT32, ADD_FLOAT64, best_atomic, optional
 from clconv.errors import DeviceError, ProblemError
 
 _KINDS = {"gpu": cl.device_type.GPU, "accelerator": cl.device_type.ACCELERATOR, "cpu": cl.device_type.CPU}
 
-_INTEL_CPU, _POCL, _NVIDIA, _AMD = "Intel(R) OpenCL", "Portable Computing Language", "NVIDIA CUDA", "AMD Accelerated Parallel Processing"
+_INTEL_CPU, _POCL = "Intel(R) OpenCL", "Portable Computing Language"
 # Drivers that translate to another API show hardware that its vendor's driver shows better: last of their kind.
 _LAYERED = ("rusticl", "Clover", "OpenCLOn12")
 # Measured on two CPU cores, float32 product: Intel 219 GFLOP/s, PoCL 63 (3.1) and 25 (3.0), rusticl's llvmpipe 3.
 _DRIVER_ORDER = {"cpu": (_INTEL_CPU, _POCL, "other", *_LAYERED), "other": ("other", _POCL, *_LAYERED)}
 
 
-@dataclass(frozen=True, slots=True)
-class _AtomicAdd:
-    """Who can add atomically in global memory, for one type."""
-
-    query: int  # cl_ext_float_atomics: CL_DEVICE_SINGLE_ or DOUBLE_FP_ATOMIC_CAPABILITIES_EXT
-    ptx: int  # PTX's atom.add: NVIDIA's compute capability from which it is there
-    amdgpu: re.Pattern[str]  # LLVM's builtin, which returns the old value. (gfx908's instruction returns nothing: no builtin)
-
-
-_ADD_FLOAT32 = _AtomicAdd(0x4231, 2, re.compile(r"gfx(90a|94\d|95\d|11\d\d|12\d\d)\b"))
-_ADD_FLOAT64 = _AtomicAdd(0x4232, 6, re.compile(r"gfx(90a|94\d|95\d)\b"))
-_GLOBAL_ADD = 1 << 1  # CL_DEVICE_GLOBAL_FP_ATOMIC_ADD_EXT
+# Mesa's LP_MAX_TGSI_LOOP_ITERATIONS, meant for shaders that would hang a desktop; measured with Mesa 22.3.
+_LLVMPIPE_TURNS = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +58,8 @@ class Device:
     atomic_float32, atomic_float64 : {"ext", "nvidia", "amd", "cas"} or None
         Best way to add atomically in global memory: cl_ext_float_atomics, NVIDIA's inline PTX, AMD's builtin, or a loop of
         compare-and-swap. None: no way at all (64 bits only).
+    loop_limit : int or None
+        Turns after which the driver ends the loops of a work-item, all of them together, without a word; None: never.
     simulator : bool
         A correct but slow checker of kernels: never chosen unless named.
     handle : pyopencl.Device or None
@@ -100,6 +87,7 @@ class Device:
     base_alignment: int
     atomic_float32: str
     atomic_float64: str | None
+    loop_limit: int | None
     simulator: bool
     handle: cl.Device | None = field(default=None, compare=False, repr=False)
 
@@ -232,7 +220,7 @@ def _describe(handle: cl.Device) -> Device:
 
 def _read(handle: cl.Device) -> Device:
     extensions = frozenset(handle.extensions.split())
-    fp64 = _optional(lambda: handle.double_fp_config) != 0
+    fp64 = optional(lambda: handle.double_fp_config) != 0
     swap64 = "cas" if "cl_khr_int64_base_atomics" in extensions else None
     return Device(
         name=handle.name.strip(),
@@ -250,24 +238,17 @@ def _read(handle: cl.Device) -> Device:
         max_allocation=handle.max_mem_alloc_size,
         # not the preferred width: Intel's CPU compiler says 1, since it vectorises over work-items by itself, on 8 or 16 lanes
         vector_width=max(1, handle.native_vector_width_float),
-        unified_memory=bool(_optional(lambda: handle.host_unified_memory)),  # deprecated by OpenCL 2.0, answered still
+        unified_memory=bool(optional(lambda: handle.host_unified_memory)),  # deprecated by OpenCL 2.0, answered still
         fp64=fp64,
         fp16="cl_khr_fp16" in extensions,
-        subgroups="cl_khr_subgroups" in extensions or _optional(lambda: handle.max_num_sub_groups) > 0,
+        subgroups="cl_khr_subgroups" in extensions or optional(lambda: handle.max_num_sub_groups) > 0,
         base_alignment=max(1, handle.mem_base_addr_align // 8),
-        atomic_float32=_atomic(handle, _ADD_FLOAT32) or "cas",
-        atomic_float64=(_atomic(handle, _ADD_FLOAT64) or swap64) if fp64 else None,
+        atomic_float32=best_atomic(handle, ADD_FLOAT32) or "cas",
+        atomic_float64=(best_atomic(handle, ADD_FLOAT64) or swap64) if fp64 else None,
+        loop_limit=_LLVMPIPE_TURNS if "llvmpipe" in handle.name else None,
         simulator="oclgrind" in handle.platform.name.lower(),
         handle=handle,
     )
-
-
-def _optional(query: Callable[[], Any]) -> int:
-    """Ask what older drivers refuse to answer: 0 then."""
-    try:
-        return int(query())
-    except cl.Error:
-        return 0
 
 
 def _index(handle: cl.Device) -> str:
@@ -275,26 +256,3 @@ def _index(handle: cl.Device) -> str:
         if platform == handle.platform and handle in (siblings := platform.get_devices()):
             return f"{number}:{siblings.index(handle)}"
     return ""
-
-
-def _atomic(handle: cl.Device, add: _AtomicAdd) -> str | None:
-    """Name the best atomic addition in hardware, or None."""
-    platform = handle.platform.name.strip()
-    if "cl_ext_float_atomics" in handle.extensions.split() and _capabilities(handle, add.query) & _GLOBAL_ADD:
-        return "ext"
-    # PoCL and rusticl show NVIDIA's hardware too, but only NVIDIA's own compiler takes PTX
-    if platform == _NVIDIA and _optional(lambda: handle.compute_capability_major_nv) >= add.ptx:
-        return "nvidia"
-    return "amd" if platform == _AMD and add.amdgpu.match(handle.name) else None
-
-
-def _capabilities(handle: cl.Device, query: int) -> int:
-    """Ask for cl_device_fp_atomic_capabilities_ext, which pyopencl does not know; 0 (then compare-and-swap serves) if nothing answers."""
-    # a symbol is found through the module that is linked to the loader; on Windows only in the loader, which lies in the wheel
-    wheel = Path(cl.__file__).parent.parent / "pyopencl.libs"
-    libraries = wheel.glob("opencl-*.dll") if sys.platform == "win32" else [Path(pyopencl._cl.__file__)]
-    answer = ctypes.c_uint64(0)
-    for library in libraries:
-        get_device_info = ctypes.CDLL(str(library)).clGetDeviceInfo
-        get_device_info(ctypes.c_void_p(handle.int_ptr), query, ctypes.c_size_t(8), ctypes.byref(answer), None)
-    return answer.value

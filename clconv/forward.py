@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from clconv.layout import channels_last, pack_weight, refuses, vector
+from clconv.layout import channels_last, ends_threads, pack_weight, refuses, vector
 from clconv.schedule import (
     Kernel,
     Launch,
@@ -39,6 +39,7 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         sizes(problem),
         (round_up(problem.out_pixels, size), blocks),
         (size, 1),
+        2 * problem.taps * problem.group_in,
     )
     return Schedule("plain", tile, (launch,), {})
 
@@ -118,18 +119,23 @@ def _tile_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         sizes(problem),
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items, problem.groups * ceil_div(problem.group_out, tile["tile_out"])),
         (items, 1),
+        3 * round_up(problem.taps * problem.group_in, tile["tile_k"]),
     )
     return Schedule("tile", tile, (launch,), last, (transpose,), (pack,), packed)
+
+
+def _tile_suits(request: Request, device: "Device") -> bool:
+    return device.kind != "cpu" and request.problem.group_out >= 32
 
 
 VARIANTS = (
     Variant(
         "block",
-        lambda request, device: refuses(request.problem),
+        lambda request, device: refuses(request.problem) or ends_threads(device),
         _block_tiles,
         _block_schedule,
         suits=lambda request, device: device.kind == "cpu",
     ),
-    Variant("tile", _tile_supports, _tile_tiles, _tile_schedule, suits=lambda request, device: request.problem.group_out >= 32),
+    Variant("tile", _tile_supports, _tile_tiles, _tile_schedule, suits=_tile_suits),
     Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule, guarded=False),
 )

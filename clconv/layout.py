@@ -37,6 +37,13 @@ def refuses(problem: Problem) -> str | None:
     return None
 
 
+def ends_threads(device: "Device") -> str | None:
+    """Why a device's work-items can't each be a thread with all its work, if they can't."""
+    if device.loop_limit is None:
+        return None
+    return f"the driver ends the loops of a work-item after {device.loop_limit} turns"
+
+
 def _transpose(name: str, problem: Problem, buffers: tuple[str, str]) -> Launch:
     pixels = problem.height * problem.width
     arguments: dict[str, Value] = {"channels": problem.in_channels, "block": TRANSPOSE_BLOCK, **storage(problem.dtype, problem.wide)}

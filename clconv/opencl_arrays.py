@@ -14,6 +14,7 @@ from clconv.problem import Shape
 from clconv.schedule import Kernel, Launch, ceil_div, storage
 
 _CHUNKS = 1 << 16
+_CHUNK = 1 << 15  # elements at most: some drivers end longer loops, see Device.loop_limit
 
 
 class OpenCLDoor:
@@ -94,7 +95,7 @@ class OpenCLDoor:
 
     def _nonfinite_chunk(self, array: cla.Array, infinities: bool) -> tuple[int, int]:
         """First and last-plus-one element of the first chunk that has one; an empty range if none has."""
-        size = ceil_div(array.size, _CHUNKS)
+        size = min(ceil_div(array.size, _CHUNKS), _CHUNK)
         chunks = ceil_div(array.size, size)
         first = np.array([chunks], np.int32)
         buffer = allocate(self.queue.context, self.queue.device, "first", first.nbytes)

@@ -39,13 +39,17 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One kernel launch: the names of its buffers, then its scalars, in the order of the kernel's parameters."""
+    """One kernel launch: the names of its buffers, then its scalars, in the order of the kernel's parameters.
+
+    `turns` bounds the loop turns of a work-item, loops of constant length unrolled; a kernel with work for a whole thread states none.
+    """
 
     kernel: Kernel
     buffers: tuple[str, ...]
     scalars: tuple[Scalar, ...]
     global_size: tuple[int, ...]
     local_size: tuple[int, ...] | None = None
+    turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Variant:
     supports : callable
         (request, device) -> None, or one sentence that says why not: the user's error and the benchmark's empty cell.
     candidates : callable
-        (request, device) -> tiles that fit the device, the default first; `tiles` leaves out those that take too much workspace.
+        (request, device) -> tiles that fit the device, the default first; `tiles` leaves out those that meet an obstacle.
     schedule : callable
         (request, device, tile) -> Schedule.
     suits : callable
@@ -158,19 +162,33 @@ class Variant:
 
     def tiles(self, request: Request, device: "Device") -> tuple[Tile, ...]:
         """The legal tiles, the default first."""
-        tiles = dict.fromkeys(self.candidates(request, device))
-        return tuple(tile for tile in tiles if within_limit(self.schedule(request, device, tile), request))
+        return tuple(tile for tile, reason in self._obstacles(request, device).items() if reason is None)
+
+    def refusal(self, request: Request, device: "Device") -> str | None:
+        """Why it can't do the request on this device, as one sentence; None if it can."""
+        if reason := self.supports(request, device):
+            return reason
+        obstacles = tuple(self._obstacles(request, device).values())
+        return None if None in obstacles else obstacles[0]
+
+    def _obstacles(self, request: Request, device: "Device") -> dict[Tile, str | None]:
+        return {tile: obstacle(self.schedule(request, device, tile), request, device) for tile in self.candidates(request, device)}
 
 
-def within_limit(schedule: Schedule, request: Request) -> bool:
-    """Whether a pass keeps to its share of the workspace that a call may take.
+def obstacle(schedule: Schedule, request: Request, device: "Device") -> str | None:
+    """What keeps a schedule from this device, as one sentence: its workspace, or a driver that ends long loops.
 
     A call may take 1.25 * (input + grad_input, in the accumulator's type) + packed weights + 32 MiB; each of a backward's two passes
     gets half of the last.
     """
     images = (2 if request.needs else 1) * prod(request.problem.shapes()["input"]) * accumulator_bytes(request.problem)
     sizes_ = {**schedule.temporaries, **schedule.kept}
-    return sum(size for name, size in sizes_.items() if not name.startswith("packed_")) <= images * 5 // 4 + (16 << 20)
+    if sum(size for name, size in sizes_.items() if not name.startswith("packed_")) > images * 5 // 4 + (16 << 20):
+        return "it would need more workspace than a call may take"
+    turns = max(step.turns for step in schedule.in_order() if isinstance(step, Launch))
+    if device.loop_limit is not None and turns > device.loop_limit:
+        return f"the driver ends the loops of a work-item after {device.loop_limit} turns"
+    return None
 
 
 def specialisation(problem: Problem) -> dict[str, Value]:
@@ -235,7 +253,7 @@ def reduction(source: str, result: str, dtype: str, parts: int, count: int, devi
     """Sum `parts` partial results of `count` elements each, in order, and round the sum to `dtype`."""
     kernel = Kernel.of("reduce", {"parts": parts, **storage(dtype, parts * count >= 1 << 31)})
     size = lanes(device)
-    return Launch(kernel, (source, result), (np.int64(count),), (round_up(count, size),), (size,))
+    return Launch(kernel, (source, result), (np.int64(count),), (round_up(count, size),), (size,), parts)
 
 
 def accumulator_bytes(problem: Problem) -> int:

@@ -25,10 +25,7 @@ def refusal(variant: Variant, request: Request, device: "Device") -> str | None:
     """Why a variant can't do the request on this device, as one sentence; None if it can."""
     if request.problem.accumulator == "float64" and not device.fp64:
         return "the device has no float64 (cl_khr_fp64)"
-    reason = variant.supports(request, device)
-    if reason is None and not variant.tiles(request, device):
-        return "it would need more workspace than a call may take"
-    return reason
+    return variant.refusal(request, device)
 
 
 def choose(

@@ -21,7 +21,7 @@ _GPU = Device(
     name="GPU", platform="none", vendor="none", driver="0", version="1.2", index="", kind="gpu", compute_units=132, max_work_group=1024,
     max_work_items=(1024, 1024, 64), local_memory=48 << 10, global_memory=80 << 30, max_allocation=20 << 30, vector_width=1,
     unified_memory=False, fp64=True, fp16=True, subgroups=True, base_alignment=512, atomic_float32="cas", atomic_float64="cas",
-    simulator=False,
+    loop_limit=None, simulator=False,
 )  # fmt: skip
 
 _CPU = replace(
@@ -41,6 +41,7 @@ DEVICES = {
         replace(_CPU, name="limited-cpu", vector_width=3, **_SMALL),
         replace(_CPU, name="scalar-cpu", vector_width=1, max_work_group=1024, max_work_items=(1024, 1, 1), atomic_float64=None),
         replace(_CPU, name="sse-cpu", vector_width=4),
+        replace(_CPU, name="impatient-cpu", compute_units=2, loop_limit=65535, fp64=False, atomic_float64=None),
         replace(_CPU, name="avx512-cpu", vector_width=16, atomic_float32="ext", atomic_float64="ext"),
         replace(_CPU, name="server-cpu", vector_width=16, compute_units=384),
         replace(_GPU, name="sm_90", atomic_float32="nvidia", atomic_float64="nvidia"),

@@ -11,7 +11,7 @@ import pyopencl as cl
 import pytest
 
 import clconv.device
-from clconv import runtimes
+from clconv import atomics, runtimes
 from clconv.device import Device, choose, devices, resolve
 from clconv.errors import DeviceError, ProblemError
 
@@ -36,6 +36,7 @@ def fake(index: str, kind: str, platform: str, name: str, **changes: object) -> 
         "base_alignment": 128,
         "atomic_float32": "cas",
         "atomic_float64": "cas",
+        "loop_limit": None,
         "simulator": False,
     }
     return Device(name=name, platform=platform, index=index, kind=kind, **{**usual, **changes})
@@ -195,9 +196,9 @@ def test_best_hardware_atomic(
     handle: Any = SimpleNamespace(
         platform=SimpleNamespace(name=platform), name=name, extensions=extensions, compute_capability_major_nv=capability
     )
-    monkeypatch.setattr(clconv.device, "_capabilities", lambda _, query: bits[query])
-    assert clconv.device._atomic(handle, clconv.device._ADD_FLOAT32) == float32
-    assert clconv.device._atomic(handle, clconv.device._ADD_FLOAT64) == float64
+    monkeypatch.setattr(atomics, "_capabilities", lambda _, query: bits[query])
+    assert atomics.best_atomic(handle, atomics.ADD_FLOAT32) == float32
+    assert atomics.best_atomic(handle, atomics.ADD_FLOAT64) == float64
 
 
 def test_platforms_that_raise_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Named problems that any implementation of these operators has to get right, and their data."""
 
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 from zlib import crc32
 
@@ -8,6 +9,7 @@ import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
 
 from clconv.arrays import NumpyArray
+from clconv.convention import CONVENTIONS
 from clconv.problem import Problem
 
 
@@ -53,11 +55,13 @@ class Case:
         problem = self.problem(dtype, small)
         arrays = {name: rng.standard_normal(shape) for name, shape in problem.shapes().items()}
         if "offset" in arrays:
-            arrays["offset"] = self._spread(arrays["offset"], rng)
+            arrays["offset"] = self._spread(arrays["offset"], rng, np.dtype(problem.dtype_of("offset")))
         arrays["grad_output"] = arrays.pop("output")
         return {name: array.astype(problem.dtype_of(name)) for name, array in arrays.items()}
 
-    def _spread(self, normal: NumpyArray, rng: np.random.Generator) -> NumpyArray:
+    def _spread(self, normal: NumpyArray, rng: np.random.Generator, dtype: np.dtype[Any]) -> NumpyArray:
+        if self.offsets == "edges":
+            return np.resize(self.edges(dtype), normal.shape)
         height, width = self.input[2:]
         extreme = [0, 1e20, -1e20, np.inf, -np.inf, 2.0**31, -(2.0**31), 3.4e38, height, -width]
         spread: dict[str, NumpyArray] = {
@@ -70,6 +74,21 @@ class Case:
             "one": 0 * normal + 0.25,
         }
         return spread[self.offsets]
+
+    def edges(self, dtype: np.dtype[Any]) -> NumpyArray:
+        """Offsets (M, 2) that put the only tap exactly on all pairs of the coordinates at which a rule changes, and NaN.
+
+        These are -1 - pad, -1, 0, size - 1, size and size + pad, and their neighbours by one number of `dtype`.
+        """
+        axes = []
+        for size in self.input[2:]:
+            places = np.array(sorted({-1 - self.padding, -1, 0, size - 1, size, size + self.padding})).astype(dtype)
+            beside = [np.nextafter(places, np.array(towards, dtype)) for towards in (-np.inf, np.inf)]
+            coordinates = np.unique(np.stack([places, *beside]).astype(np.float64))
+            offsets = (coordinates + self.padding).astype(dtype).astype(np.float64)
+            exact = offsets - self.padding == coordinates
+            axes.append([*offsets[exact], np.nan])
+        return np.array(list(product(*axes)))
 
 
 _BASE = (
@@ -109,8 +128,15 @@ _CONVENTIONS = tuple(
     if case.name in ("border", "nan", "one-sided-padding", "height-1")
 )
 _UNPADDED = tuple(Case(f"{name}-unpadded", padding=0, offsets="border", convention=name) for name in ("torchvision", "chainer", "mmcv"))
+_EDGES = tuple(
+    Case(f"{name}-edges{pad}{'-zero' if nonfinite == 'zero' else ''}", (361, 2, 4, 5), (2, 2, 1, 1), stride=(4 + 2 * pad, 5 + 2 * pad),
+         padding=pad, convention=name, nonfinite=nonfinite, offsets="edges")
+    for name in CONVENTIONS
+    for pad in (0, 1)
+    for nonfinite in ("propagate", "zero")
+)  # fmt: skip
 
-CASES = _BASE + _CONVENTIONS + _UNPADDED
+CASES = _BASE + _CONVENTIONS + _UNPADDED + _EDGES
 BY_NAME = {case.name: case for case in CASES}
 TYPED = tuple(BY_NAME[name] for name in ("plain", "conv", "groups", "border", "nan"))
 """The cases that every element type goes through; the others run in float32."""

@@ -15,16 +15,18 @@ and any n in practice, for the kernels sum in stages."""
 def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray, accumulator: str, call: str) -> str:
     """The worst elements with index, got, want and allowed, and the call that makes them; empty if all are right.
 
-    Right is `error <= FACTOR * eps(accumulator) * magnitude + eps(storage) * |want|`, with NaN exactly where the reference has it.
+    Right is `error <= FACTOR * eps(accumulator) * magnitude + eps(storage) * |want| + tiny`, with NaN exactly where the reference has it.
+    tiny is FACTOR times the smallest normal number of the accumulator's type, for devices may flush what is below to zero, and the
+    storage's smallest number.
     """
     if got.shape != want.shape:
         return f"{name}: shape {got.shape}, expected {want.shape} in {call}"
     storage: Any = ml_dtypes.finfo(got.dtype)  # type: ignore[no-untyped-call]  # it has no annotations
     value = got.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        allowed = (
-            FACTOR * float(np.finfo(accumulator).eps) * magnitude + float(storage.eps) * np.abs(want) + float(storage.smallest_subnormal)
-        )
+        sums = np.finfo(accumulator)
+        tiny = FACTOR * float(sums.tiny) + float(storage.smallest_subnormal)
+        allowed = FACTOR * float(sums.eps) * magnitude + float(storage.eps) * np.abs(want) + tiny
         error = np.abs(value - want)
     right = (error <= allowed) | (np.isnan(value) & np.isnan(want)) | (value == want)
     if right.all():

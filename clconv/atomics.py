@@ -1,0 +1,59 @@
+"""Who can add floating-point numbers atomically in global memory, and how."""
+
+import ctypes
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyopencl as cl
+import pyopencl._cl  # the extension module: its file leads to the loader it is linked to
+
+_NVIDIA, _AMD = "NVIDIA CUDA", "AMD Accelerated Parallel Processing"
+
+
+@dataclass(frozen=True, slots=True)
+class AtomicAdd:
+    """Who can add one type."""
+
+    query: int  # cl_ext_float_atomics: CL_DEVICE_SINGLE_ or DOUBLE_FP_ATOMIC_CAPABILITIES_EXT
+    ptx: int  # PTX's atom.add: NVIDIA's compute capability from which it is there
+    amdgpu: re.Pattern[str]  # LLVM's builtin, which returns the old value. (gfx908's instruction returns nothing: no builtin)
+
+
+ADD_FLOAT32 = AtomicAdd(0x4231, 2, re.compile(r"gfx(90a|94\d|95\d|11\d\d|12\d\d)\b"))
+ADD_FLOAT64 = AtomicAdd(0x4232, 6, re.compile(r"gfx(90a|94\d|95\d)\b"))
+_GLOBAL_ADD = 1 << 1  # CL_DEVICE_GLOBAL_FP_ATOMIC_ADD_EXT
+
+
+def best_atomic(handle: cl.Device, add: AtomicAdd) -> str | None:
+    """Name the best atomic addition in hardware, or None."""
+    platform = handle.platform.name.strip()
+    if "cl_ext_float_atomics" in handle.extensions.split() and _capabilities(handle, add.query) & _GLOBAL_ADD:
+        return "ext"
+    # PoCL and rusticl show NVIDIA's hardware too, but only NVIDIA's own compiler takes PTX
+    if platform == _NVIDIA and optional(lambda: handle.compute_capability_major_nv) >= add.ptx:
+        return "nvidia"
+    return "amd" if platform == _AMD and add.amdgpu.match(handle.name) else None
+
+
+def _capabilities(handle: cl.Device, query: int) -> int:
+    """Ask for cl_device_fp_atomic_capabilities_ext, which pyopencl does not know; 0 (then compare-and-swap serves) if nothing answers."""
+    # a symbol is found through the module that is linked to the loader; on Windows only in the loader, which lies in the wheel
+    wheel = Path(cl.__file__).parent.parent / "pyopencl.libs"
+    libraries = wheel.glob("opencl-*.dll") if sys.platform == "win32" else [Path(pyopencl._cl.__file__)]
+    answer = ctypes.c_uint64(0)
+    for library in libraries:
+        get_device_info = ctypes.CDLL(str(library)).clGetDeviceInfo
+        get_device_info(ctypes.c_void_p(handle.int_ptr), query, ctypes.c_size_t(8), ctypes.byref(answer), None)
+    return answer.value
+
+
+def optional(query: Callable[[], Any]) -> int:
+    """Ask what older drivers refuse to answer: 0 then."""
+    try:
+        return int(query())
+    except cl.Error:
+        return 0
