@@ -29,13 +29,22 @@ def trusted(which: str, variant: Variant, dtype: str, device: Device) -> bool:
     """Whether a variant may be used on a device for this element type; checks it if that isn't known yet."""
     if not variant.guarded or os.environ.get("CLCONV_SELFCHECK") == "0":
         return True
-    key = " | ".join((device.platform, device.name, device.driver, kernels_digest(), which, variant.name, dtype))
+    key = _key(which, variant, dtype, device)
     with _lock:
         verdicts = _remembered(cache_file())
         if key not in verdicts:
             verdicts[key] = _check(which, variant, dtype, device)
             _remember(cache_file(), verdicts)
         return not verdicts[key]
+
+
+def switched_off(which: str, variant: Variant, dtype: str, device: Device) -> bool:
+    """Whether a variant is known to be wrong on a device; checks nothing."""
+    return bool(verdicts().get(_key(which, variant, dtype, device)))
+
+
+def _key(which: str, variant: Variant, dtype: str, device: Device) -> str:
+    return " | ".join((device.platform, device.name, device.driver, kernels_digest(), which, variant.name, dtype))
 
 
 def cache_file() -> Path:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 import clconv
 from clconv import selfcheck, source
 from clconv.check.cases import BY_NAME
+from clconv.check.report import VARIABLES
 from clconv.check.run import Subject
 from clconv.cli.group import commands
 from clconv.device import resolve
@@ -72,6 +73,17 @@ def test_devices_are_listed() -> None:
     for line, device in zip(lines, present, strict=True):
         assert device.index in line and device.name in line and device.platform in line
         assert line.startswith("*") == (device == resolve())
+
+
+def test_devices_say_what_is_switched_off(device: clconv.Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = [device.index, "forward"]
+    found = next(line.split() for line in invoke("devices").output.splitlines() if line.split()[:2] == named)
+    if found[2] == "plain":
+        pytest.skip(f"{device.label} gets the plain variant, which is never switched off")
+    monkeypatch.setattr("clconv.cli.devices.switched_off", lambda which, variant, dtype, device: variant.name == found[2])
+    (line,) = (line for line in invoke("devices").output.splitlines() if line.split()[:2] == named)
+    assert line.split()[2] != found[2]
+    assert f"{found[2]}: gave wrong results there and is switched off" in line
 
 
 def test_default_device_is_the_chosen_one() -> None:
@@ -145,6 +157,7 @@ def test_check_finds_nothing_wrong(device: clconv.Device) -> None:
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["clconv"] == clconv.__version__
+    assert report["variables"] == {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
     outcomes = report["reports"][0]["outcomes"]
     assert {outcome["verdict"] for outcome in outcomes} <= {"ok", "refused"}
     assert {outcome["pass"] for outcome in outcomes} == {"forward", "backward_data", "backward_weight"}

@@ -1,5 +1,6 @@
 """What `clconv check` found, with all that a bug report needs to say."""
 
+import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,8 @@ from clconv.check.run import Outcome, Subject, run, subjects
 from clconv.device import Device
 
 PACKAGES = ("pyopencl", "numpy", "mako", "ml_dtypes")
+
+VARIABLES = ("CLCONV_", "PYOPENCL_", "OCL_", "OPENCL_", "POCL_", "RUSTICL_", "CL_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,9 @@ def describe(device: Device) -> dict[str, Any]:
     return values
 
 
-def environment() -> dict[str, str]:
-    """Versions of what computes: Python, the system and the packages."""
+def environment() -> dict[str, Any]:
+    """Versions of what computes, Python, the system and the packages, and the variables that drivers and this library listen to."""
     system = {"clconv": clconv.__version__, "python": platform.python_version(), "system": platform.platform()}
-    return system | {name: version(name) for name in PACKAGES}
+    versions = {name: version(name) for name in PACKAGES}
+    variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)}
+    return {**system, **versions, "variables": variables}

@@ -10,6 +10,7 @@ from clconv.device import Device, resolve
 from clconv.device import devices as all_devices
 from clconv.problem import Problem
 from clconv.schedule import Request
+from clconv.selfcheck import switched_off
 from clconv.tuning import GRADIENTS, PASSES, choose, refusal
 
 TYPICAL: dict[str, Any] = {"input_shape": (1, 64, 64, 64), "weight_shape": (64, 64, 3, 3), "offset_groups": 1, "mask": True, "bias": True}
@@ -34,13 +35,15 @@ def devices(as_json: bool) -> None:
 def variants(device: Device) -> dict[str, dict[str, str]]:
     """For each pass, what is said of each variant: "chosen", "possible", or why not."""
     problem = Problem.create(**TYPICAL, stride=1, padding=1, dilation=1, dtypes={"input": "float32"})
-    said: dict[str, dict[str, str]] = {}
-    for which, candidates in PASSES.items():
-        request = Request(problem, GRADIENTS.get(which, frozenset()))
-        chosen = choose(which, request, device).variant
-        said[which] = {
-            variant.name: "chosen" if variant.name == chosen else refusal(variant, request, device) or "possible" for variant in candidates
-        }
+    return {which: _said(which, Request(problem, GRADIENTS.get(which, frozenset())), device) for which in PASSES}
+
+
+def _said(which: str, request: Request, device: Device) -> dict[str, str]:
+    said = {variant.name: refusal(variant, request, device) or "possible" for variant in PASSES[which]}
+    off = {variant.name for variant in PASSES[which] if switched_off(which, variant, request.problem.dtype, device)}
+    said |= {name: "gave wrong results there and is switched off" for name in off}
+    if "possible" in said.values():
+        said[choose(which, request, device, trusted=lambda variant: variant.name not in off).variant] = "chosen"
     return said
 
 
