@@ -12,7 +12,9 @@ from clconv.device import resolve
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", action="append", default=[], help="run on this device alone: index, kind or part of a name; repeatable")
     parser.addoption("--full", action="store_true", help="run the thorough tests on every device, not on the default one alone")
-    parser.addoption("--expect", action="append", default=[], help="fail unless a device of this platform is there; repeatable")
+    parser.addoption(
+        "--expect", action="append", default=[], help="fail unless this platform, or platform and driver, is there; repeatable"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,9 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["POCL_CACHE_DIR"] = os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="clconv-tests-")
     config.addinivalue_line("markers", "thorough: one of many alike; runs on the default device, on others with --full or --device")
-    missing = set(config.getoption("--expect")) - {device.platform for device in _present(config)}
+    present = [f"{device.platform} {device.driver}" for device in _present(config)]
+    missing = [name for name in config.getoption("--expect") if not any(text.startswith(name) for text in present)]
     if missing:
-        raise pytest.UsageError(f"expected OpenCL platforms are not there: {', '.join(sorted(missing))}")
+        raise pytest.UsageError(f"expected OpenCL platforms are not there: {', '.join(missing)}; there are: {', '.join(present)}")
 
 
 def _present(config: pytest.Config) -> list[Device]:

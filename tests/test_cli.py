@@ -15,10 +15,10 @@ from click.testing import CliRunner, Result
 import clconv
 from clconv import selfcheck, source
 from clconv.check.cases import BY_NAME
-from clconv.check.report import VARIABLES
 from clconv.check.run import Subject
 from clconv.cli.group import commands
 from clconv.device import resolve
+from clconv.provenance import VARIABLES, commit
 from clconv.tuning import PASSES
 
 WIDE = {"COLUMNS": "200"}
@@ -157,6 +157,7 @@ def test_check_finds_nothing_wrong(device: clconv.Device) -> None:
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["clconv"] == clconv.__version__
+    assert report["commit"] == commit()
     assert report["variables"] == {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
     outcomes = report["reports"][0]["outcomes"]
     assert {outcome["verdict"] for outcome in outcomes} <= {"ok", "refused"}

@@ -1,19 +1,11 @@
 """What `clconv check` found, with all that a bug report needs to say."""
 
-import os
-import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
-import clconv
 from clconv.check.run import Outcome, Subject, run, subjects
 from clconv.device import Device
-
-PACKAGES = ("pyopencl", "numpy", "mako", "ml_dtypes")
-
-VARIABLES = ("CLCONV_", "PYOPENCL_", "OCL_", "OPENCL_", "POCL_", "RUSTICL_", "CL_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +66,3 @@ def describe(device: Device) -> dict[str, Any]:
     values = asdict(replace(device, handle=None))
     del values["handle"]
     return values
-
-
-def environment() -> dict[str, Any]:
-    """Versions of what computes, Python, the system and the packages, and the variables that drivers and this library listen to."""
-    system = {"clconv": clconv.__version__, "python": platform.python_version(), "system": platform.platform()}
-    versions = {name: version(name) for name in PACKAGES}
-    variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)}
-    return {**system, **versions, "variables": variables}

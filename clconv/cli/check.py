@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from clconv.check.report import Report, all_subjects, check_device, environment
+from clconv.check.report import Report, all_subjects, check_device
 from clconv.check.run import Outcome
 from clconv.device import Device, devices, resolve
+from clconv.provenance import environment
 
 
 @click.command()

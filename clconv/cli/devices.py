@@ -41,7 +41,7 @@ def variants(device: Device) -> dict[str, dict[str, str]]:
 def _said(which: str, request: Request, device: Device) -> dict[str, str]:
     said = {variant.name: refusal(variant, request, device) or "possible" for variant in PASSES[which]}
     off = {variant.name for variant in PASSES[which] if switched_off(which, variant, request.problem.dtype, device)}
-    said |= {name: "gave wrong results there and is switched off" for name in off}
+    said |= dict.fromkeys(off, "gave wrong results there and is switched off")
     if "possible" in said.values():
         said[choose(which, request, device, trusted=lambda variant: variant.name not in off).variant] = "chosen"
     return said

@@ -1,0 +1,117 @@
+"""What is kept between calls: each key holds all that the value depends on, and nothing more."""
+
+from collections import OrderedDict
+from dataclasses import replace
+
+import numpy as np
+import pyopencl as cl
+import pytest
+
+from clconv import Device, Plan, program, selfcheck, source
+from clconv.plan import queue_for
+from clconv.schedule import Kernel, Variant, storage
+from clconv.tuning import PASSES
+
+REDUCE = Kernel.of("reduce", {"parts": 3, **storage("float32", False)})
+
+
+@pytest.fixture(autouse=True)
+def _no_kernels_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "_entries", OrderedDict())
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
+    """The kernels that are compiled, in order."""
+    kernels: list[Kernel] = []
+
+    def render(kernel: Kernel) -> str:
+        kernels.append(kernel)
+        return source.render(kernel)
+
+    monkeypatch.setattr(program, "render", render)
+    return kernels
+
+
+def test_a_kernel_is_compiled_once_for_its_arguments(device: Device, built: list[Kernel]) -> None:
+    queue = queue_for(device, None)
+    same = Kernel.of("reduce", dict(reversed(REDUCE.arguments)))
+    assert program.compiled(queue.context, queue.device, REDUCE) is program.compiled(queue.context, queue.device, same)
+    assert built == [REDUCE]
+
+
+@pytest.mark.parametrize("other", [{"parts": 4}, {"dtype": "float16"}, {"wide": True}], ids=str)
+def test_other_arguments_are_another_kernel(other: dict[str, int | str | bool], device: Device, built: list[Kernel]) -> None:
+    queue = queue_for(device, None)
+    kernel = Kernel.of("reduce", dict(REDUCE.arguments) | other)
+    assert program.compiled(queue.context, queue.device, REDUCE) is not program.compiled(queue.context, queue.device, kernel)
+    assert built == [REDUCE, kernel]
+
+
+def test_other_options_are_another_kernel(device: Device, built: list[Kernel]) -> None:
+    queue = queue_for(device, None)
+    kernel = replace(REDUCE, options=("-cl-mad-enable",))
+    assert program.compiled(queue.context, queue.device, REDUCE) is not program.compiled(queue.context, queue.device, kernel)
+
+
+def test_another_context_is_another_kernel(device: Device, built: list[Kernel]) -> None:
+    queue = queue_for(device, None)
+    context = cl.Context([queue.device])
+    assert program.compiled(queue.context, queue.device, REDUCE) is not program.compiled(context, queue.device, REDUCE)
+    assert built == [REDUCE, REDUCE]
+
+
+def test_the_least_recently_used_kernel_goes(device: Device, built: list[Kernel], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "CAPACITY", 2)
+    queue = queue_for(device, None)
+    first, second, third = (Kernel.of("reduce", dict(REDUCE.arguments) | {"parts": parts}) for parts in (1, 2, 3))
+    for kernel in (first, second, first, third, first, second):
+        program.compiled(queue.context, queue.device, kernel)
+    assert built == [first, second, third, second]
+
+
+def test_sizes_that_are_passed_at_run_time_share_kernels(device: Device, built: list[Kernel]) -> None:
+    """Batch and image size are arguments of the kernels, not of the templates."""
+    weight = np.ones((4, 3, 3, 3), np.float32)
+    for batch, height, width in ((1, 9, 9), (2, 8, 30)):
+        plan = Plan((batch, 3, height, width), weight.shape, offset_groups=None, device=device)
+        plan.forward(np.ones((batch, 3, height, width), np.float32), weight=weight)
+    names = [kernel.name for kernel in built]
+    assert len(names) == len(set(names))
+
+
+def _verdict_key(device: Device, which: str = "forward", dtype: str = "float32") -> str:
+    return selfcheck._key(which, PASSES[which][0], dtype, device)
+
+
+def test_a_verdict_holds_for_one_driver_and_type(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [
+        _verdict_key(device),
+        _verdict_key(replace(device, driver="another")),
+        _verdict_key(replace(device, name="another")),
+        _verdict_key(replace(device, platform="another")),
+        _verdict_key(device, which="backward_weight"),
+        _verdict_key(device, dtype="float16"),
+    ]
+    monkeypatch.setattr(selfcheck, "kernels_digest", lambda: "changed kernels")
+    others.append(_verdict_key(device))
+    assert len(set(others)) == len(others)
+
+
+def test_a_verdict_is_asked_for_once(device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CLCONV_SELFCHECK", raising=False)
+    asked: list[str] = []
+
+    def right(which: str, variant: Variant, dtype: str, device: Device) -> str:
+        asked.append(dtype)
+        return ""
+
+    monkeypatch.setattr(selfcheck, "_check", right)
+    variant = PASSES["forward"][0]
+    for dtype in ("float32", "float16", "float32"):
+        assert selfcheck.trusted("forward", variant, dtype, device)
+    selfcheck._remembered.cache_clear()  # another process reads the file
+    assert selfcheck.trusted("forward", variant, "float32", device)
+    assert asked == ["float32", "float16"]
+    selfcheck._remembered.cache_clear()
