@@ -13,7 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", action="append", default=[], help="run on this device alone: index, kind or part of a name; repeatable")
     parser.addoption("--full", action="store_true", help="run the thorough tests on every device, not on the default one alone")
     parser.addoption(
-        "--expect", action="append", default=[], help="fail unless this platform, or platform and driver, is there; repeatable"
+        "--expect", action="append", default=[], help="fail unless this platform (and driver) is there; repeatable"
     )
 
 
