@@ -19,8 +19,12 @@ def environment() -> dict[str, Any]:
     """Versions of what computes, the commit of a checkout, and the variables that matter, as plain values."""
     system = {"clconv": clconv.__version__, "commit": commit(), "python": platform.python_version(), "system": platform.platform()}
     versions = {name: version(name) for name in PACKAGES}
-    variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)}
-    return {**system, **versions, "variables": variables}
+    return {**system, **versions, "variables": variables()}
+
+
+def variables() -> dict[str, str]:
+    """What was set of the variables that matter; PYOPENCL_HOME is set by pyopencl itself."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES) and name != "PYOPENCL_HOME"}
 
 
 def commit() -> str | None:

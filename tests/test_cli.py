@@ -18,7 +18,7 @@ from clconv.check.cases import BY_NAME
 from clconv.check.run import Subject
 from clconv.cli.group import commands
 from clconv.device import resolve
-from clconv.provenance import VARIABLES, commit
+from clconv.provenance import commit, variables
 from clconv.tuning import PASSES
 
 WIDE = {"COLUMNS": "200"}
@@ -158,11 +158,18 @@ def test_check_finds_nothing_wrong(device: clconv.Device) -> None:
     report = json.loads(result.stdout)
     assert report["clconv"] == clconv.__version__
     assert report["commit"] == commit()
-    assert report["variables"] == {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
+    assert report["variables"] == variables()
     outcomes = report["reports"][0]["outcomes"]
     assert {outcome["verdict"] for outcome in outcomes} <= {"ok", "refused"}
     assert {outcome["pass"] for outcome in outcomes} == {"forward", "backward_data", "backward_weight"}
     assert report["reports"][0]["device"]["driver"] == device.driver
+
+
+def test_variables_that_matter_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLCONV_COMMIT", "0123abc")
+    monkeypatch.setenv("PATHS", "of no interest")
+    assert variables()["CLCONV_COMMIT"] == commit() == "0123abc"
+    assert "PATHS" not in variables()
 
 
 def test_check_shows_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
