@@ -12,9 +12,7 @@ from clconv.device import resolve
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", action="append", default=[], help="run on this device alone: index, kind or part of a name; repeatable")
     parser.addoption("--full", action="store_true", help="run the thorough tests on every device, not on the default one alone")
-    parser.addoption(
-        "--expect", action="append", default=[], help="fail unless this platform (and driver) is there; repeatable"
-    )
+    parser.addoption("--expect", action="append", default=[], help="fail unless this platform (and driver) is there; repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:
