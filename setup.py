@@ -11,5 +11,5 @@ present = {package: folder for package, folder in FOLDERS.items() if Path(folder
 setup(
     packages=[*find_packages(include=["clconv", "clconv.*"]), *present],
     package_dir=present,
-    package_data={"clconv": ["py.typed"], "clconv.kernels": ["*.cl"], "clconv.suites": ["*"]},
+    package_data={"clconv": ["py.typed", "defaults/*"], "clconv.kernels": ["*.cl"], "clconv.suites": ["*"]},
 )

@@ -8,7 +8,8 @@ from clconv.arrays import common_queue, is_device_array
 from clconv.geometry import flag
 from clconv.gradients import Gradients
 from clconv.operands import problem_of
-from clconv.plan import Plan, plan_of, queue_for
+from clconv.plan import Plan, plan_of
+from clconv.queues import queue_for
 
 
 def deform_conv2d(

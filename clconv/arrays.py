@@ -18,6 +18,9 @@ from clconv.schedule import Kernel, Launch, round_up
 NumpyArray: TypeAlias = npt.NDArray[Any]
 Array: TypeAlias = NumpyArray | cla.Array
 
+_NAMES = {np.dtype(name): name for name in DTYPES}
+"""By native element type: NumPy takes long to name one."""
+
 
 class Door(Protocol):
     """How one call's operands become buffers and its buffers become results."""
@@ -69,6 +72,8 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
 
 def _check_memory(name: str, array: cla.Array) -> None:
     """An array may claim what its buffer doesn't hold; kernels would read beyond it."""
+    if array.offset == 0 and array.flags.c_contiguous and array.nbytes <= getattr(array.base_data, "size", 0):
+        return
     item = array.dtype.itemsize
     if any(value % item for value in (array.offset, *array.strides)):
         raise ProblemError(f"{name}: expected offset and strides in whole elements of {item} bytes, got {array.offset} and {array.strides}")
@@ -98,6 +103,8 @@ def common_queue(arrays: Mapping[str, Any], queue: cl.CommandQueue | None) -> cl
 
 def dtype_name(name: str, array: Array) -> str:
     """Name of the element type, one of `clconv.problem.DTYPES`; ProblemError for any other."""
+    if known := _NAMES.get(array.dtype):
+        return known
     dtype = np.dtype(array.dtype)
     if dtype.name not in DTYPES:
         raise ProblemError(f"{name}: expected an array of {', '.join(DTYPES)}, got {dtype.name}")

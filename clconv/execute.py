@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 
 import numpy as np
@@ -13,6 +14,8 @@ from clconv.program import compiled
 from clconv.schedule import Fill, Kernel, Launch, Schedule, Step, round_up
 
 log = logging.getLogger("clconv")
+
+_traced: ContextVar[list[tuple[str, cl.Event]] | None] = ContextVar("_traced", default=None)
 
 _OUT_OF_MEMORY = ("MEM_OBJECT_ALLOCATION_FAILURE", "OUT_OF_RESOURCES", "OUT_OF_HOST_MEMORY", "INVALID_BUFFER_SIZE")
 
@@ -62,7 +65,21 @@ def _enqueue(step: Step, queue: cl.CommandQueue, buffers: Mapping[str, cl.Buffer
     kernel = compiled(queue.context, queue.device, step.kernel)
     log.info("launch %s, global %s, local %s", step.kernel.name, step.global_size, step.local_size)
     with driver_errors(queue.device, f"launching {step.kernel.name}"):
-        return kernel.enqueue(queue, step, [buffers[name] for name in step.buffers], events)
+        event = kernel.enqueue(queue, step, [buffers[name] for name in step.buffers], events)
+    if (traced := _traced.get()) is not None:
+        traced.append((step.kernel.name, event))
+    return event
+
+
+@contextmanager
+def trace() -> Iterator[list[tuple[str, cl.Event]]]:
+    """Collect the name and event of every kernel that is launched inside, for who measures them."""
+    launched: list[tuple[str, cl.Event]] = []
+    token = _traced.set(launched)
+    try:
+        yield launched
+    finally:
+        _traced.reset(token)
 
 
 def _zero(buffer: str, size: int) -> Launch:

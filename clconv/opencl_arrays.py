@@ -111,8 +111,7 @@ class OpenCLDoor:
         """The results, carrying the events that complete them."""
         finished = {}
         for name, (result, out) in self._results.items():
-            for event in events:
-                result.add_event(event)
+            result.events[:] = events  # which waited for all that the array carried before
             if out is not None:
                 copy(result, out)
             finished[name] = result if out is None else out

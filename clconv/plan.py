@@ -3,15 +3,15 @@
 import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from threading import Lock
 from typing import Any
 
 import pyopencl as cl
+import pyopencl.array as cla
 
 from clconv import selfcheck, tuning
-from clconv.arrays import Door, common_queue, is_device_array
-from clconv.device import Device, resolve
-from clconv.errors import DeviceError, ProblemError
+from clconv.arrays import Door, common_queue
+from clconv.device import Device
+from clconv.errors import ProblemError
 from clconv.execute import Workspace, copy_of, run
 from clconv.geometry import flag
 from clconv.gradients import Gradients
@@ -19,11 +19,10 @@ from clconv.numpy_arrays import NumpyDoor
 from clconv.opencl_arrays import OpenCLDoor
 from clconv.operands import check, check_needs
 from clconv.problem import OPERANDS, Problem
+from clconv.queues import queue_for
 from clconv.schedule import Fill, Request, Schedule, Variant, together
 
 log = logging.getLogger("clconv")
-
-_queues_lock = Lock()
 
 
 class Plan:
@@ -145,14 +144,22 @@ class Plan:
     @property
     def workspace_bytes(self) -> int:
         """Device memory beyond operands and results that a forward or a whole backward call takes at most, in bytes."""
-        backward = self._backward_schedule(frozenset(self.problem.operands()))
-        return max(self._schedule("forward", frozenset()).workspace_bytes, backward.workspace_bytes)
+        return max(self.workspace_of(()), self.workspace_of(None))
 
-    def __repr__(self) -> str:
+    def workspace_of(self, needs: Any) -> int:
+        """The same for a forward call (`needs` empty), or for a backward call with these `needs`."""
+        wanted = check_needs(needs, self.problem)
+        return (self._backward_schedule(wanted) if wanted else self._schedule("forward", frozenset())).workspace_bytes
+
+    def choices(self) -> dict[str, str]:
+        """For "forward", "backward_data" and "backward_weight": the variant with its tile in brackets."""
         schedules = {"forward": self._schedule("forward", frozenset())}
         for which, gradients in tuning.GRADIENTS.items():
             schedules[which] = self._schedule(which, gradients & frozenset(self.problem.operands()))
-        passes = ", ".join(f"{which}={schedule.variant} ({schedule.tile})" for which, schedule in schedules.items())
+        return {which: f"{schedule.variant} ({schedule.tile})" for which, schedule in schedules.items()}
+
+    def __repr__(self) -> str:
+        passes = ", ".join(f"{which}={chosen}" for which, chosen in self.choices().items())
         shapes = self.problem.shapes()
         return f"Plan(input {shapes['input']}, weight {shapes['weight']}, {self.problem.dtype}, on {self.device.label}: {passes})"
 
@@ -217,7 +224,8 @@ class Plan:
         return shape[1:] if unbatched and name in ("input", "offset", "mask", "output") else shape
 
     def _door(self, arrays: Mapping[str, Any]) -> Door:
-        if not is_device_array(arrays):
+        """For arrays that have been checked."""
+        if not any(isinstance(array, cla.Array) for array in arrays.values()):
             return NumpyDoor(self.queue, self.device)
         common_queue(arrays, self.queue)
         return OpenCLDoor(self.queue, self.device)
@@ -252,35 +260,6 @@ class Plan:
         with self._workspace.borrow(self.queue, schedule, prepared) as (temporaries, busy):
             busy[:] = run(schedule.in_order(prepared), self.queue, {**buffers, **temporaries}, events + busy)
             return list(busy)
-
-
-def queue_for(device: Any, queue: cl.CommandQueue | None) -> cl.CommandQueue:
-    """The caller's queue, or the one that the library keeps for the device; ProblemError if they contradict each other."""
-    if queue is None:
-        with _queues_lock:
-            return _default_queue(_handle(resolve(device)))
-    if not isinstance(queue, cl.CommandQueue):
-        raise ProblemError(f"queue: expected a pyopencl.CommandQueue, got {type(queue).__name__}")
-    if device is not None and resolve(device) != Device.of(queue.device):
-        raise ProblemError(f"queue: expected one on {resolve(device).label}, as device= says, got one on {Device.of(queue.device).label}")
-    return queue
-
-
-def _handle(device: Device) -> cl.Device:
-    if device.handle is None:
-        raise DeviceError(f"{device.label} isn't here: it can be planned for, not run on")
-    return device.handle
-
-
-@lru_cache(maxsize=64)
-def _default_queue(handle: cl.Device) -> cl.CommandQueue:
-    return cl.CommandQueue(_default_context(handle))
-
-
-@lru_cache(maxsize=64)
-def _default_context(handle: cl.Device) -> cl.Context:
-    """Held here, for Intel's CPU runtime takes a context down that only a queue refers to."""
-    return cl.Context([handle])
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from clconv.convention import CONVENTIONS, NONFINITE, Convention
@@ -32,7 +34,7 @@ _AXES = {
 _BATCHED = ("input", "offset", "mask", "output")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what is asked for in every call is kept
 class Problem:
     """One deformable convolution, without its data.
 
@@ -175,8 +177,12 @@ class Problem:
         images = self.batch * (self.height * self.width + 1) * self.in_channels
         return max(images, *(prod(shape) for shape in self.shapes().values())) >= 1 << 31
 
-    def shapes(self) -> dict[str, Shape]:
+    def shapes(self) -> Mapping[str, Shape]:
         """Shapes of all operands that this problem has, and of its output."""
+        return self._shapes
+
+    @cached_property
+    def _shapes(self) -> Mapping[str, Shape]:
         pixels = (self.out_height, self.out_width)
         entries = self.offset_groups * self.taps
         shapes: dict[str, Shape] = {
@@ -190,7 +196,7 @@ class Problem:
             shapes["mask"] = (self.batch, entries, *pixels)
         if self.has_bias:
             shapes["bias"] = (self.out_channels,)
-        return shapes
+        return MappingProxyType(shapes)
 
     def dtype_of(self, operand: str) -> str:
         """Element type of an operand, of its gradient, or of the output."""
@@ -198,6 +204,10 @@ class Problem:
 
     def operands(self) -> tuple[str, ...]:
         """What the forward pass reads, in the order of the public calls."""
+        return self._operands
+
+    @cached_property
+    def _operands(self) -> tuple[str, ...]:
         return tuple(name for name in OPERANDS if name in self.shapes())
 
     def bytes_of(self, operand: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,7 +21,7 @@ MOST_GROUPS = 4096
 """Work-groups in any dimension but the first where their number is free: NVIDIA's driver takes 65,535 at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: its hash, of dozens of arguments, is asked for in every launch and kept
 class Kernel:
     """A kernel specialised by its template arguments: this, and nothing else, is the key of the program cache.
 
@@ -30,6 +31,13 @@ class Kernel:
     name: str
     arguments: tuple[tuple[str, Value], ...]
     options: tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.name, self.arguments, self.options))
 
     @classmethod
     def of(cls, name: str, arguments: Mapping[str, Value], options: tuple[str, ...] = ()) -> "Kernel":

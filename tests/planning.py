@@ -7,6 +7,7 @@ from itertools import combinations, product
 from typing import Any
 
 from clconv import backward_data, backward_weight
+from clconv.bench.ceilings import copy_kernel, multiply_kernel
 from clconv.check.cases import BY_NAME, CASES, TYPED
 from clconv.convention import CONVENTIONS
 from clconv.device import Device
@@ -183,9 +184,11 @@ def kernels() -> dict[str, dict[Kernel, str]]:
 
 
 def utilities() -> Iterator[Kernel]:
-    """Kernels that belong to no pass: what brings arrays in and out, and fills."""
+    """Kernels that belong to no pass: what brings arrays in and out, fills, and measures a device's ceilings."""
     yield from (Kernel.of("copy", {"element": element}) for element in ("uchar", "ushort", "uint", "ulong"))
     yield from (Kernel.of("zero", {"element": element}) for element in ("uchar", "uint"))
+    yield from (copy_kernel(vec) for vec in (4, 8, 16))
+    yield from (multiply_kernel(*kind) for kind in (("float", 1), ("float", 8), ("float", 16), ("double", 1), ("double", 4)))
     for dtype in ("float16", "bfloat16", "float32", "float64"):
         for wide in (False, True):
             yield from (Kernel.of("find_nonfinite", {"infinities": flag, **storage(dtype, wide)}) for flag in (False, True))

@@ -8,7 +8,7 @@ import pyopencl as cl
 import pytest
 
 from clconv import Device, Plan, program, selfcheck, source
-from clconv.plan import queue_for
+from clconv.queues import queue_for
 from clconv.schedule import Kernel, Variant, storage
 from clconv.tuning import PASSES
 

@@ -9,7 +9,8 @@ import pytest
 from clconv import Device, UnsupportedError
 from clconv.check.cases import Case
 from clconv.check.run import Subject
-from clconv.plan import Plan, queue_for
+from clconv.plan import Plan
+from clconv.queues import queue_for
 from clconv.tuning import PASSES
 
 TURNS = 100_000

@@ -3,14 +3,16 @@
 import sys
 
 _EXTRAS = {
-    "click": "cli",
-    "rich": "cli",
-    "platformdirs": "cli",
-    "skimage": "demo",
-    "scipy": "demo",
-    "threadpoolctl": "demo",
-    "matplotlib": "demo",
+    "click": ("cli",),
+    "rich": ("cli",),
+    "platformdirs": ("cli",),
+    "skimage": ("demo",),
+    "scipy": ("demo",),
+    "threadpoolctl": ("demo",),
+    "matplotlib": ("bench", "demo"),
+    "tomli": ("bench",),
 }
+"""The extras that bring a module; the one with the command's name is told, else the first."""
 
 
 def main() -> None:
@@ -25,9 +27,10 @@ def main() -> None:
     commands(prog_name="clconv")
 
 
-def what_to_install(error: ModuleNotFoundError) -> str | None:
-    """Say which extra brings the module that wasn't found; None if it belongs to no extra."""
+def what_to_install(error: ModuleNotFoundError, command: str | None = None) -> str | None:
+    """Say which extra brings the module that a command didn't find; None if it belongs to no extra."""
     module = (error.name or "").partition(".")[0]
     if module not in _EXTRAS:
         return None
-    return f"this command needs {module}, which is not installed: pip install 'clconv[{_EXTRAS[module]}]'"
+    extra = command if command in _EXTRAS[module] else _EXTRAS[module][0]
+    return f"this command needs {module}, which is not installed: pip install 'clconv[{extra}]'"

@@ -6,11 +6,14 @@ import click
 
 from clconv import ClconvError, __version__
 from clconv.cli import what_to_install
+from clconv.cli.bench import bench
 from clconv.cli.cache import cache
 from clconv.cli.check import check
+from clconv.cli.compare import compare
 from clconv.cli.demo import demo
 from clconv.cli.devices import devices
 from clconv.cli.source import source
+from clconv.cli.tune import tune
 
 
 class _Failure(click.ClickException):
@@ -32,7 +35,7 @@ class _Group(click.Group):
         except ClconvError as error:
             raise _Failure(str(error)) from error
         except ModuleNotFoundError as error:
-            sentence = what_to_install(error)
+            sentence = what_to_install(error, ctx.invoked_subcommand)
             if sentence is None:
                 raise
             raise _Failure(sentence) from error
@@ -44,5 +47,5 @@ def commands() -> None:
     """Deformable and ordinary convolution, forward and backward, on any OpenCL device."""
 
 
-for _command in (demo, devices, check, source, cache):
+for _command in (demo, devices, check, bench, source, cache, compare, tune):
     commands.add_command(_command)

@@ -16,8 +16,8 @@ from clconv import Device, Plan, ProblemError, reference
 from clconv.arrays import copy
 from clconv.check.cases import Case
 from clconv.check.run import Subject
-from clconv.plan import queue_for
 from clconv.problem import Problem
+from clconv.queues import queue_for
 from clconv.tuning import PASSES
 
 _TINY = Case("tiny", (1, 4, 3, 4), (3, 4, 2, 3), offsets="border")

@@ -5,7 +5,7 @@ import pyopencl as cl
 import pytest
 
 from clconv import Device
-from clconv.plan import queue_for
+from clconv.queues import queue_for
 
 MISTAKES = {
     "out_of_bounds_write": ("if (i == 0) values[count] = 1.0f;", "Invalid write"),

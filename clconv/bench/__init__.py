@@ -1,0 +1,1 @@
+"""The measuring harness behind `clconv bench`, `clconv compare` and `clconv tune`."""
