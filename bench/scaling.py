@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 import clconv
 from clconv.bench.call import Call, Job
@@ -116,6 +117,8 @@ def draw(found: list[Point], title: str) -> Figure:
         for panel in panels[:, column]:
             panel.set_xscale("symlog" if study == "offset spread" else "log", base=2)
             panel.set_yscale("log")
+            panel.set_xticks(sorted({point.size for point in found if point.study == study}))
+            panel.xaxis.set_major_formatter(ScalarFormatter())
             panel.grid(color="0.9")
         panels[0, column].set_title(study)
         panels[1, column].set_xlabel("pixels" if study in ("image side", "offset spread", "kernel side") else study)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from clconv.layout import channels_last, ends_threads, pack_weight, refuses, vector
+from clconv.problem import Problem
 from clconv.schedule import (
     Kernel,
     Launch,
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 
 
 def _plain_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    outs = request.problem.group_out
-    return tuple(Tile.of(item_out=size) for size in (8, 4, 16, 2, 1) if size == 1 or size < 2 * outs)
+    """First the largest up to 8 that leaves a GPU enough work-items to hide its latencies, on others 8."""
+    problem = request.problem
+    busy = device.compute_units * (0 if device.kind == "cpu" else 128)
+    sizes_ = [size for size in (8, 4, 16, 2, 1) if size == 1 or size < 2 * problem.group_out]
+    enough = [size for size in sizes_ if size <= 8 and problem.out_pixels * problem.groups * ceil_div(problem.group_out, size) >= busy]
+    return tuple(Tile.of(item_out=size) for size in dict.fromkeys([*enough, *sizes_]))
 
 
 def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
@@ -98,8 +103,18 @@ def _tile_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     if problem.group_out <= 32:
         shapes = shapes[2:] + shapes[:2]
     names = ("tile_pixels", "tile_out", "tile_k", "item_pixels", "item_out")
-    tiles = (Tile.of(vec=vec, **dict(zip(names, shape, strict=True))) for shape in shapes)
-    return tuple(tile for tile in tiles if _tile_legal(request, device, tile))
+    tiles = [Tile.of(vec=vec, **dict(zip(names, shape, strict=True))) for shape in shapes]
+    busy = [tile for tile in tiles if _groups_a_unit(problem, device, tile) >= _BUSY[tile["tile_pixels"]]]
+    return tuple(tile for tile in dict.fromkeys([*busy, tiles[-1], *tiles]) if _tile_legal(request, device, tile))
+
+
+_BUSY = {128: 7, 64: 2, 32: 0}
+"""Work-groups a compute unit from which a tile of so many pixels is worth its size; measured on an H200."""
+
+
+def _groups_a_unit(problem: Problem, device: "Device", tile: Tile) -> float:
+    groups = ceil_div(problem.out_pixels, tile["tile_pixels"]) * problem.groups * ceil_div(problem.group_out, tile["tile_out"])
+    return groups / device.compute_units
 
 
 def _tile_supports(request: Request, device: "Device") -> str | None:

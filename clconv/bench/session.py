@@ -18,9 +18,14 @@ from clconv.provenance import environment
 def started(settings: Settings, devices: Sequence[Device], peers: Sequence[Peer], options: Mapping[str, Any]) -> Report:
     """A report without rows: everything that is known before anything is measured."""
     provenance = {**environment(), "options": dict(options), "seed": settings.seed}
-    facts = {device.label: {**describe(device), "ceilings": _ceilings(device, settings.dtypes)} for device in devices}
+    facts = {device.label: _facts(device, settings.dtypes) for device in devices}
     layers = {layer.name: asdict(layer) for layer in settings.layers}
     return Report(provenance, facts, layers, {peer.name: peer.version() for peer in peers}, ())
+
+
+def _facts(device: Device, dtypes: Sequence[str]) -> dict[str, Any]:
+    clock = device.handle.max_clock_frequency if device.handle else None
+    return {**describe(device), "clock_mhz": clock, "ceilings": _ceilings(device, dtypes)}
 
 
 def _ceilings(device: Device, dtypes: Sequence[str]) -> dict[str, dict[str, float]]:

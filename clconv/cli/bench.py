@@ -118,7 +118,7 @@ def _started(settings: Settings, devices: Sequence[Device], peers: Sequence[Peer
     from clconv.bench.record import Report
     from clconv.bench.session import resumed, started
 
-    told = {name: str(value) if name.endswith("_file") else value for name, value in options.items() if value not in (None, (), "")}
+    told = {name: value for name, value in options.items() if value not in (None, (), "", False) and not name.endswith("_file")}
     report = started(settings, devices, peers, told)
     file = options["json_file"]
     return resumed(report, Report.read(file)) if options["resume"] and file and file.exists() else report

@@ -12,12 +12,13 @@ from clconv.schedule import Kernel, Variant
 from clconv.tuning import PASSES
 from offline.targets import Target
 
-_SHAPES: dict[str, Any] = {"input": (2, 64, 56, 60), "weight": (64, 64, 3, 3), "padding": 1}
+_SHAPES: dict[str, Any] = {"input": (64, 64, 56, 60), "weight": (64, 64, 3, 3), "padding": 1}
 
 PROBLEMS = {
     "v2": problem_of(**_SHAPES, mask=True),
+    "small": problem_of((1, 64, 20, 20), (64, 64, 3, 3), padding=1, mask=True),
     "conv": problem_of(**_SHAPES, offset_groups=None),
-    "groups": problem_of((2, 96, 57, 40), (96, 48, 3, 3), 4, stride=2, padding=1, convention="chainer", bias=False),
+    "groups": problem_of((64, 96, 57, 40), (96, 48, 3, 3), 4, stride=2, padding=1, convention="chainer", bias=False),
     "float16": problem_of(**_SHAPES, mask=True, convention="mmcv", dtypes={"input": "float16", "offset": "float32", "mask": "float32"}),
     "bfloat16": problem_of(**_SHAPES, mask=True, convention="openvino", nonfinite="zero", dtypes={"input": "bfloat16"}),
     "float64": problem_of(**_SHAPES, mask=True, dtypes={"input": "float64"}),
