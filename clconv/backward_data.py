@@ -77,8 +77,12 @@ def _contenders(device: "Device") -> int:
 
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    channels = min(request.problem.group_in, request.problem.in_channels // request.problem.sample_groups)
-    return tuple(Tile.of(item_channels=size) for size in (8, 4, 2, 1) if size == 1 or size < 2 * channels)
+    """GPUs take few channels at a time where there are few, or no samples to share: it leaves more work-items a unit."""
+    problem = request.problem
+    channels = min(problem.group_in, problem.in_channels // problem.sample_groups)
+    few = device.kind != "cpu" and (channels <= 8 or not problem.offset_groups)
+    order = (2, 4, 8, 1) if few else (8, 4, 2, 1)
+    return tuple(Tile.of(item_channels=size) for size in order if size == 1 or size < 2 * channels)
 
 
 def _plain_supports(request: Request, device: "Device") -> str | None:

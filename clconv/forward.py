@@ -105,7 +105,7 @@ def _tile_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     names = ("tile_pixels", "tile_out", "tile_k", "item_pixels", "item_out")
     tiles = [Tile.of(vec=vec, **dict(zip(names, shape, strict=True))) for shape in shapes]
     busy = [tile for tile in tiles if _groups_a_unit(problem, device, tile) >= _BUSY[tile["tile_pixels"]]]
-    return tuple(tile for tile in dict.fromkeys([*busy, tiles[-1], *tiles]) if _tile_legal(request, device, tile))
+    return tuple(tile for tile in dict.fromkeys([*busy, *tiles]) if _tile_legal(request, device, tile))
 
 
 _BUSY = {128: 7, 64: 2, 32: 0}
@@ -140,7 +140,9 @@ def _tile_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 
 def _tile_suits(request: Request, device: "Device") -> bool:
-    return device.kind != "cpu" and request.problem.group_out >= 32
+    """GPUs, where its smallest work-groups occupy every compute unit."""
+    groups = [_groups_a_unit(request.problem, device, tile) for tile in _tile_tiles(request, device)]
+    return device.kind != "cpu" and request.problem.group_out >= 32 and max(groups, default=0) >= 1
 
 
 VARIANTS = (
