@@ -52,10 +52,12 @@ def ways(interpreter: str, work: Path) -> None:
     run(python, "-m", "pip", "install", "-q", "--upgrade", "pip", "build")
     run(python, "-m", "build", "--outdir", work / "dist", source)
     (wheel,) = (work / "dist").glob("*.whl")
-    run(python, "-m", "pip", "install", "-q", f"{wheel}[cpu,cli]")
+    run(python, "-m", "pip", "install", "-q", f"{wheel}[cpu,bench]")
     (site,) = (work / "venv").glob("[lL]ib/**/site-packages")
     used(python, elsewhere, site / "clconv" / "kernels")
     run(python.parent / "clconv", "devices", cwd=elsewhere)
+    if "r50c3" not in run(python.parent / "clconv", "bench", "--list", cwd=elsewhere):
+        sys.exit("the wheel lacks the suites of the benchmark")
     run(python, "-m", "pip", "uninstall", "-q", "-y", "clconv")
     run(python, "-m", "pip", "install", "-q", "-e", source)
     used(python, elsewhere, source / "kernels")

@@ -75,6 +75,7 @@ def test_spots_find_what_is_wrong(which: str) -> None:
         assert 0.005 < spots.error(wrong) < 0.02
 
 
+@pytest.mark.thorough
 @across_layers
 @pytest.mark.parametrize("which", ["forward", "backward", "backward_data", "backward_weight"])
 def test_calls_are_right_and_timed(layer: Layer, which: str, device: Device) -> None:
@@ -100,6 +101,7 @@ def test_a_row_has_all_times(device: Device) -> None:
     assert row.chosen.startswith("forward=")
 
 
+@pytest.mark.thorough
 def test_all_variants_side_by_side(device: Device) -> None:
     settings = Settings((TINY,), ("forward", "backward"), variants=("all",), limits=SHORT, first=False)
     planned = measurements(settings, [device], [])
@@ -237,6 +239,7 @@ def test_peers_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch)
     assert "openvino is left out" in result.stderr and "pip install openvino" in result.stderr
 
 
+@pytest.mark.thorough
 def test_first_calls_fail_with_their_reason(device: Device) -> None:
     with pytest.raises(DeviceError, match=r"the first call failed.*forward has block"):
         first_calls(Job(TINY, "forward", variant="none"), device)

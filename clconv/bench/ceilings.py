@@ -74,13 +74,14 @@ def _best(device: Device, launch: Launch, sizes: dict[str, int]) -> float:
     return min(1e-9 * (event.profile.end - event.profile.start) for _, event in launched)
 
 
-def _file() -> Path:
+def file() -> Path:
+    """Where they are remembered."""
     return cache_file().with_name("ceilings.json")
 
 
 def _read() -> dict[str, dict[str, float]]:
     try:
-        known = json.loads(_file().read_text(encoding="utf-8"))
+        known = json.loads(file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
@@ -89,9 +90,9 @@ def _read() -> dict[str, dict[str, float]]:
 def _write(known: dict[str, dict[str, float]]) -> None:
     """A cache that can't be written only costs time."""
     try:
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        temporary = _file().with_suffix(".new")
+        file().parent.mkdir(parents=True, exist_ok=True)
+        temporary = file().with_suffix(".new")
         temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        temporary.replace(_file())
+        temporary.replace(file())
     except OSError:
         return

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 import platformdirs
 
-from clconv import selfcheck
+from clconv import selfcheck, tuned
+from clconv.bench import ceilings
 
 
 @click.group()
 def cache() -> None:
-    """Show or clear what is remembered between runs: self-check verdicts and compiled kernels."""
+    """Show or clear what is remembered between runs: self-check verdicts, ceilings and compiled kernels."""
 
 
 @cache.command("show")
@@ -22,6 +23,8 @@ def show(as_json: bool) -> None:
     facts = {
         "selfcheck": str(selfcheck.cache_file()),
         "verdicts": selfcheck.verdicts(),
+        "ceilings": str(ceilings.file()),
+        "tuned": str(tuned.user_file()),
         "binaries": str(_binaries()),
         "binaries_bytes": sum(file.stat().st_size for file in _binaries().rglob("*") if file.is_file()),
     }
@@ -31,14 +34,17 @@ def show(as_json: bool) -> None:
     click.echo(f"self-check verdicts: {facts['selfcheck']}")
     for key, verdict in selfcheck.verdicts().items():
         click.echo(f"  {'switched off' if verdict else 'right'}: {key}")
+    click.echo(f"ceilings of `clconv bench`: {facts['ceilings']}")
+    click.echo(f"tiles of `clconv tune`, which `clear` keeps: {facts['tuned']}")
     click.echo(f"compiled kernels (pyopencl's cache, shared with other programs): {facts['binaries']}, {facts['binaries_bytes']} bytes")
 
 
 @cache.command("clear")
 @click.option("--binaries", is_flag=True, help="Also pyopencl's compiled kernels, other programs' among them.")
 def clear(binaries: bool) -> None:
-    """Forget the self-check's verdicts."""
+    """Forget the self-check's verdicts and the measured ceilings."""
     selfcheck.forget()
+    ceilings.file().unlink(missing_ok=True)
     if binaries:
         shutil.rmtree(_binaries(), ignore_errors=True)
     click.echo("cleared")

@@ -14,10 +14,13 @@ import pytest
 
 from clconv import Device, Plan, ProblemError, reference
 from clconv.arrays import copy
+from clconv.bench.ceilings import copy_kernel, multiply_kernel
 from clconv.check.cases import Case
 from clconv.check.run import Subject
+from clconv.execute import run
 from clconv.problem import Problem
 from clconv.queues import queue_for
+from clconv.schedule import Launch
 from clconv.tuning import PASSES
 
 _TINY = Case("tiny", (1, 4, 3, 4), (3, 4, 2, 3), offsets="border")
@@ -99,6 +102,21 @@ def test_each_set_of_gradients(which: str, name: str, device: Device) -> None:
             some = plan.backward(**arrays, needs=needs)._asdict()
             assert {name for name, array in some.items() if array is not None} == set(needs)
             assert all(np.allclose(some[name], whole[f"grad_{name}"], rtol=2e-3, atol=2e-3) for name in needs), needs
+
+
+def test_ceilings(device: Device) -> None:
+    queue = queue_for(device, None)
+    values = cla.to_device(queue, np.arange(40, dtype=np.float32))
+    copied, sums = cla.zeros_like(values), cla.zeros(queue, 8, np.float32)
+    buffers: dict[str, Any] = {"from": values.base_data, "to": copied.base_data, "result": sums.base_data}
+    steps = [
+        Launch(copy_kernel(4), ("from", "to"), (np.int32(10),), (8,), (4,)),
+        Launch(multiply_kernel("float", 4), ("result",), (np.int32(3),), (8,), (4,)),
+    ]
+    run(steps, queue, buffers)
+    queue.finish()
+    assert np.array_equal(copied.get(), values.get())
+    assert np.isfinite(sums.get()).all()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64"])
