@@ -68,12 +68,12 @@ def _samples(problem: Problem, needs: frozenset[str], device: "Device", tile: Ti
     channels = problem.in_channels // problem.sample_groups
     blocks = ceil_div(min(channels, problem.group_in), tile["item_channels"]) * ceil_div(channels, problem.group_in)
     swaps = 4 * _contenders(device) if "input" in needs and atomic == "cas" else 0
-    return Launch(kernel, buffers, sizes(problem), global_size, (size, 1), channels * (1 + swaps) + blocks * (1 + problem.group_out))
+    return Launch(kernel, buffers, sizes(problem), global_size, (size, 1), channels * (5 + swaps) + blocks * (1 + problem.group_out))
 
 
 def _contenders(device: "Device") -> int:
-    """Work-items that run at one time, each of which may make another's compare-and-swap fail."""
-    return device.compute_units * device.vector_width
+    """Work-items that run at one time, each of which may make another's compare-and-swap fail; CPUs' compilers join at least 8."""
+    return device.compute_units * max(8, device.vector_width)
 
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
@@ -126,7 +126,7 @@ def _owner(problem: Problem, device: "Device") -> Launch:
         (*sizes(problem), np.int32(band_rows)),
         (round_up(planes, size), ceil_div(problem.height, band_rows)),
         (size, 1),
-        band_rows * problem.width + problem.out_height * problem.out_width * (1 + problem.taps * (1 + problem.group_out)),
+        band_rows * problem.width + problem.out_height * problem.out_width * (1 + problem.taps * (9 + problem.group_out)),
     )
 
 

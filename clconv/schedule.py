@@ -49,7 +49,8 @@ class Kernel:
 class Launch:
     """One kernel launch: the names of its buffers, then its scalars, in the order of the kernel's parameters.
 
-    `turns` bounds the loop turns of a work-item, loops of constant length unrolled; a kernel with work for a whole thread states none.
+    `turns` bounds the loop turns of a work-item, short loops of constant length unrolled where they hold no branch; a kernel with work
+    for a whole thread states none.
     """
 
     kernel: Kernel

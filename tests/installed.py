@@ -58,6 +58,7 @@ def ways(interpreter: str, work: Path) -> None:
     run(python.parent / "clconv", "devices", cwd=elsewhere)
     if "r50c3" not in run(python.parent / "clconv", "bench", "--list", cwd=elsewhere):
         sys.exit("the wheel lacks the suites of the benchmark")
+    run(python.parent / "clconv", "bench", "--layer", "quick-groups", "--pass", "forward", "--runs", 1, "--seconds", 0, cwd=elsewhere)
     run(python, "-m", "pip", "uninstall", "-q", "-y", "clconv")
     run(python, "-m", "pip", "install", "-q", "-e", source)
     used(python, elsewhere, source / "kernels")

@@ -133,6 +133,7 @@ def test_no_driver_is_one_sentence(command: str, tmp_path: Path) -> None:
         ("click", "devices", "cli"),
         ("rich", "devices", "cli"),
         ("rich", "demo", "cli"),
+        ("rich", "bench", "cli"),
         ("skimage", "demo", "demo"),
         ("scipy", "demo", "demo"),
         ("threadpoolctl", "demo", "demo"),
