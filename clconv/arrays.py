@@ -51,23 +51,29 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
         Something is neither, the kinds are mixed, or the queues differ.
     """
     given = {name: array for name, array in arrays.items() if array is not None}
-    for name, array in given.items():
-        if not isinstance(array, np.ndarray | cla.Array):
-            raise ProblemError(
-                f"{name}: expected a NumPy array or a pyopencl.array.Array, got {type(array).__module__}.{type(array).__name__}"
-            )
-        if isinstance(array, np.ma.MaskedArray):
-            raise ProblemError(f"{name}: expected an array without a mask, got a masked one; use its filled()")
-    on_device = {name for name, array in given.items() if isinstance(array, cla.Array)}
-    if on_device and (others := set(given) - on_device):
-        raise ProblemError(
-            f"{', '.join(sorted(others))}: expected pyopencl arrays as {', '.join(sorted(on_device))}, got NumPy: the kinds can't be mixed"
-        )
+    on_device = [name for name, array in given.items() if isinstance(array, cla.Array)]
+    if len(on_device) < len(given):
+        _check_host({name: array for name, array in given.items() if name not in on_device}, on_device)
     for name in on_device:
         if given[name].queue is None:
             raise ProblemError(f"{name}: expected an array with a queue, got one without; use array.with_queue(queue)")
         _check_memory(name, given[name])
     return bool(on_device)
+
+
+def _check_host(others: Mapping[str, Any], on_device: list[str]) -> None:
+    """What isn't pyopencl's must be NumPy's, without masks, and beside nothing of pyopencl's."""
+    for name, array in others.items():
+        if not isinstance(array, np.ndarray):
+            raise ProblemError(
+                f"{name}: expected a NumPy array or a pyopencl.array.Array, got {type(array).__module__}.{type(array).__name__}"
+            )
+        if isinstance(array, np.ma.MaskedArray):
+            raise ProblemError(f"{name}: expected an array without a mask, got a masked one; use its filled()")
+    if on_device:
+        raise ProblemError(
+            f"{', '.join(sorted(others))}: expected pyopencl arrays as {', '.join(sorted(on_device))}, got NumPy: the kinds can't be mixed"
+        )
 
 
 def _check_memory(name: str, array: cla.Array) -> None:

@@ -55,7 +55,8 @@ class OpenCLDoor:
 
     def _overlaps(self, out: cla.Array) -> bool:
         """Whether it lies in the same buffer as an operand; two parts of one buffer count, overlapping or not."""
-        return any(_whole(out) == _whole(array) for array in self._inputs.values())
+        whole = _whole(out)
+        return any(_whole(array) == whole for array in self._inputs.values())
 
     def _own_memory(self, array: cla.Array) -> Any:
         if not array.flags.c_contiguous or not isinstance(array.base_data, cl.MemoryObjectHolder):

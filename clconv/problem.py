@@ -200,7 +200,7 @@ class Problem:
 
     def dtype_of(self, operand: str) -> str:
         """Element type of an operand, of its gradient, or of the output."""
-        return {"offset": self.offset_dtype, "mask": self.mask_dtype}.get(operand, self.dtype)
+        return self.offset_dtype if operand == "offset" else self.mask_dtype if operand == "mask" else self.dtype
 
     def operands(self) -> tuple[str, ...]:
         """What the forward pass reads, in the order of the public calls."""
