@@ -125,6 +125,7 @@ def test_what_was_measured_outlives_its_end(how: signal.Signals, tmp_path: Path)
     assert rows[0].verdict == "ok"
     if how == signal.SIGINT:
         assert "cpu-r50c4" in output, "the table of what is there"
+        assert all(row.verdict == "ok" for row in rows), "the interrupted one is left to --resume"
     else:
         assert all(row.verdict == "ok" or row.reason == "the process ended while this was measured" for row in rows)
 

@@ -43,9 +43,11 @@ def measured(report: Report, planned: Sequence[Measurement], settings: Settings,
     for measurement in planned:
         if measurement.key not in have:
             _keep(with_row(report, begun(measurement)), file)
-            row = bench.row(measurement)
-            report = with_row(report, row)
-            _keep(report, file)
+            try:
+                row = bench.row(measurement)
+                report = with_row(report, row)
+            finally:  # an interrupted row is measured again when the report is resumed; one that took the process down isn't
+                _keep(report, file)
             yield report, row
 
 
