@@ -95,7 +95,7 @@ def test_ranking_knows_waste_and_idle_units() -> None:
 
     gpu = DEVICES["sm_90"]
     assert "tile_out=64" in order(Layer("wide", (8, 64, 100, 100), (64, 64, 3, 3)), gpu)[0]
-    assert "tile_pixels=32 tile_out=32" in order(Layer("few", (1, 64, 34, 34), (64, 64, 3, 3)), gpu)[0]
+    assert "tile_pixels=32 tile_out=32" in order(Layer("few", (1, 64, 66, 66), (64, 64, 3, 3)), gpu)[0]
     assert order(Layer("depthwise", (8, 64, 100, 100), (64, 1, 3, 3)), gpu)[0] == "plain item_out=1"
     assert "block" in order(Layer("wide", (8, 64, 100, 100), (64, 64, 3, 3)), FAKE)[0]
 
