@@ -40,7 +40,8 @@ def test_a_row_has_all_times(device: Device) -> None:
     (planned,) = measurements(settings, [device], [])
     row = Bench(settings).row(planned)
     assert row.verdict == "ok", row.reason
-    assert set(row.times) == {"device", "call", "enqueue", "numpy"} and row.kernels
+    assert set(row.times) == {"device", "call", "enqueue", "numpy"}
+    assert row.kernels or "llvmpipe" in device.name, "its clock isn't believed"
     assert row.first["cold"] > 0 and row.first["warm"] > 0
     assert row.flops == 2 * 2 * 9 * 10 * 6 * 8 * 9
     assert row.error is not None and row.error < 1e-6

@@ -69,7 +69,8 @@ def test_calls_are_right_and_timed(layer: Layer, which: str, device: Device) -> 
     clocks = {clock: getattr(call, clock)(number) for number, clock in enumerate(("device", "call", "enqueue", "numpy"))}
     assert all(seconds > 0 for seconds in clocks.values()), clocks
     kernels = {name: spread[0] for name, spread in call.kernels.items()}
-    assert kernels and sum(kernels.values()) <= clocks["device"] * 1.001
+    assert kernels or "llvmpipe" in device.name, "its clock isn't believed"
+    assert sum(kernels.values()) <= clocks["device"] * 1.001
     assert call.memory >= 0
 
 
