@@ -14,6 +14,7 @@ import warnings
 from functools import cache
 from pathlib import Path
 
+from clconv import disk
 from clconv.device import Device
 from clconv.schedule import Variant
 from clconv.source import data_directory
@@ -34,7 +35,7 @@ def trusted(which: str, variant: Variant, dtype: str, device: Device) -> bool:
         verdicts = _remembered(cache_file())
         if key not in verdicts:
             verdicts[key] = _check(which, variant, dtype, device)
-            _remember(cache_file(), verdicts)
+            disk.remember(cache_file(), json.dumps(verdicts, indent=1))
         return not verdicts[key]
 
 
@@ -92,17 +93,6 @@ def _remembered(file: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return verdicts if isinstance(verdicts, dict) else {}
-
-
-def _remember(file: Path, verdicts: dict[str, str]) -> None:
-    """Write atomically; a cache that can't be written only costs time."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(verdicts, indent=1), encoding="utf-8")
-        temporary.replace(file)
-    except OSError:
-        return
 
 
 def verdicts() -> dict[str, str]:

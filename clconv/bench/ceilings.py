@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyopencl as cl
 
+from clconv import disk
 from clconv.bench.clock import believable, span
 from clconv.device import Device
 from clconv.execute import allocate, run, trace
@@ -31,7 +32,7 @@ def ceilings(device: Device, dtype: str = "float32") -> dict[str, float]:
     known = _read()
     if key not in known:
         known[key] = {"bytes": _copied(device), "flops": _multiplied(device, element)}
-        _write(known)
+        disk.remember(file(), json.dumps(known, indent=1))
     return known[key]
 
 
@@ -92,14 +93,3 @@ def _read() -> dict[str, dict[str, float]]:
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
-
-
-def _write(known: dict[str, dict[str, float]]) -> None:
-    """A cache that can't be written only costs time."""
-    try:
-        file().parent.mkdir(parents=True, exist_ok=True)
-        temporary = file().with_suffix(".new")
-        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        temporary.replace(file())
-    except OSError:
-        return

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from clconv import disk
 from clconv.bench.timing import Spread
 from clconv.errors import ProblemError
 
@@ -89,9 +90,7 @@ class Report:
     def write(self, path: Path) -> None:
         """Write as JSON; a reader never sees half of it."""
         values = {"format": FORMAT, **asdict(self), "rows": [row.as_json() for row in self.rows]}
-        temporary = path.with_name(f".{path.name}.new")
-        temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
-        temporary.replace(path)
+        disk.replace(path, json.dumps(values, indent=1))
 
     @classmethod
     def read(cls, path: Path) -> "Report":

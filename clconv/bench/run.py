@@ -1,5 +1,6 @@
 """The measuring itself: devices, layers, passes, types, variants and peers, one row after another; whatever fails costs its own row."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -125,7 +126,7 @@ class Bench:
         inputs = self.inputs(m)
         job = m.job
         kind = "cpu" if m.device.kind == "cpu" else "gpu"
-        task = Task(job.layer, job.which, job.dtype, job.precision, kind, m.device.compute_units, inputs)
+        task = Task(job.layer, job.which, job.dtype, job.precision, kind, min(m.device.compute_units, os.cpu_count() or 1), inputs)
         if reason := peer.refusal(task):
             return replace(row, verdict="refused", reason=reason)
         prepared = peer.prepare(task)

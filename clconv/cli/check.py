@@ -10,7 +10,8 @@ from rich.table import Table
 
 from clconv.check.report import Report, all_subjects, check_device
 from clconv.check.run import Outcome
-from clconv.device import Device, devices, resolve
+from clconv.cli.options import chosen_devices
+from clconv.device import Device
 from clconv.provenance import environment
 
 
@@ -24,19 +25,13 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 
     Also compares repeated deterministic runs bit by bit. Exits with 1 if anything is wrong, and says with which call.
     """
-    reports = [_checked(device) for device in _chosen(names)]
+    reports = [_checked(device) for device in chosen_devices(names)]
     if as_json:
         click.echo(json.dumps({**environment(), "reports": [report.as_json() for report in reports]}, indent=1))
     else:
         for report in reports:
             _show(report)
     sys.exit(0 if all(report.good for report in reports) else 1)
-
-
-def _chosen(names: tuple[str, ...]) -> list[Device]:
-    if "all" in names:
-        return [device for device in devices() if not device.simulator]
-    return [resolve(name) for name in names or (None,)]
 
 
 def _checked(device: Device) -> Report:

@@ -4,6 +4,7 @@ import click
 from rich.console import Console
 from rich.syntax import Syntax
 
+from clconv.cli.options import shape
 from clconv.device import resolve
 from clconv.problem import DTYPES, Problem
 from clconv.schedule import Launch, Request
@@ -32,7 +33,7 @@ def source(
 ) -> None:  # fmt: skip
     """Print the kernels that PASS launches for a problem, in their order, with the chosen variant and tile."""
     problem = Problem.create(
-        _shape(input_shape, "--input"), _shape(weight_shape, "--weight"), offset_groups=offset_groups or None,
+        shape(input_shape, "--input"), shape(weight_shape, "--weight"), offset_groups=offset_groups or None,
         mask=mask and offset_groups > 0, bias=bias, stride=stride, padding=padding, dilation=dilation,
         dtypes={"input": dtype}, convention=convention,
     )  # fmt: skip
@@ -47,10 +48,3 @@ def source(
                 console.print(Syntax(text, "c", word_wrap=True))
             else:
                 click.echo(text)
-
-
-def _shape(text: str, option: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(size) for size in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"expected integers separated by commas, got {text!r}", param_hint=option) from None

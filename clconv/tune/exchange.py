@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from clconv import tuned
+from clconv import disk, tuned
 from clconv.device import Device
 from clconv.errors import ProblemError
 from clconv.tuned import Machine, Trial
@@ -57,10 +57,7 @@ def write_defaults(device: Device) -> Path:
 
 
 def _write(file: Path, text: str) -> None:
-    """A reader never sees half of it."""
-    temporary = file.with_name(f".{file.name}.new")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
+        disk.replace(file, text)
     except OSError as error:
         raise ProblemError(f"{file}: expected a file that can be written, but {error}") from error
