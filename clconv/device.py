@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import re
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ import pyopencl as cl
 from clconv import runtimes
 from clconv.atomics import ADD_FLOAT32, ADD_FLOAT64, best_atomic, optional
 from clconv.errors import DeviceError, ProblemError
+
+log = logging.getLogger("clconv")
 
 _KINDS = {"gpu": cl.device_type.GPU, "accelerator": cl.device_type.ACCELERATOR, "cpu": cl.device_type.CPU}
 
@@ -205,9 +208,17 @@ def _devices() -> tuple[Device, ...]:
 def _handles(platform: cl.Platform) -> list[cl.Device]:
     """List a platform's devices that run kernels: none if it raises (Clover and rusticl do without hardware of theirs)."""
     try:
-        return [handle for handle in platform.get_devices() if handle.type & sum(_KINDS.values())]
+        return [handle for handle in platform.get_devices() if handle.type & sum(_KINDS.values()) and not _unknown_to_pocl(handle)]
     except cl.Error:
         return []
+
+
+def _unknown_to_pocl(handle: cl.Device) -> bool:
+    """Whether a PoCL is too old for the CPU: it calls it "generic", and then refuses every kernel for that name (3.0 does, on Zen 5)."""
+    unknown = handle.platform.name.strip() == _POCL and handle.version.rstrip().endswith("-generic")
+    if unknown:
+        log.info("passing over %s: %s is older than this CPU and compiles nothing for it", handle.name, handle.platform.version)
+    return unknown
 
 
 @functools.cache

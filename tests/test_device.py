@@ -213,6 +213,18 @@ def test_platforms_that_raise_are_passed_over(monkeypatch: pytest.MonkeyPatch) -
     assert list(clconv.device._devices.__wrapped__()) == expected
 
 
+def test_a_device_that_its_pocl_does_not_know_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PoCL 3.0 calls a CPU that is newer than itself "generic", and then compiles nothing for it."""
+    expected = devices()
+    platform: Any = SimpleNamespace(name="Portable Computing Language", version="OpenCL 3.0 PoCL 3.0")
+    version = "OpenCL 3.0 PoCL HSTR: pthread-x86_64-unknown-linux-gnu-generic"
+    handle = SimpleNamespace(name="pthread-CPU", version=version, type=cl.device_type.CPU, platform=platform)
+    platform.get_devices = lambda: [handle]
+    real = runtimes.platforms()
+    monkeypatch.setattr(runtimes, "platforms", lambda: [platform, *real])
+    assert list(clconv.device._devices.__wrapped__()) == expected
+
+
 def test_no_device_on_any_platform_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     empty: Any = SimpleNamespace(get_devices=list)
     monkeypatch.setattr(runtimes, "platforms", lambda: [empty])
