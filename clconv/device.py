@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pyopencl as cl
 
-from clconv import runtimes
+from clconv import nvidia, runtimes
 from clconv.atomics import ADD_FLOAT32, ADD_FLOAT64, best_atomic, optional
 from clconv.errors import DeviceError, ProblemError
 
@@ -61,6 +61,8 @@ class Device:
     atomic_float32, atomic_float64 : {"ext", "nvidia", "amd", "cas"} or None
         Best way to add atomically in global memory: cl_ext_float_atomics, NVIDIA's inline PTX, AMD's builtin, or a loop of
         compare-and-swap. None: no way at all (64 bits only).
+    matrix_units : tuple of str
+        Ways to its matrix units that this library has kernels for: "wgmma", "mma" (NVIDIA).
     loop_limit : int or None
         Turns after which the driver ends the loops of a work-item, all of them together, without a word; None: never.
     simulator : bool
@@ -92,6 +94,7 @@ class Device:
     atomic_float64: str | None
     loop_limit: int | None
     simulator: bool
+    matrix_units: tuple[str, ...] = ()
     handle: cl.Device | None = field(default=None, compare=False, repr=False)
 
     @staticmethod
@@ -244,7 +247,7 @@ def _read(handle: cl.Device) -> Device:
         compute_units=handle.max_compute_units,
         max_work_group=handle.max_work_group_size,
         max_work_items=tuple(handle.max_work_item_sizes),
-        local_memory=handle.local_mem_size,
+        local_memory=nvidia.local_memory(handle) or handle.local_mem_size,
         global_memory=handle.global_mem_size,
         max_allocation=handle.max_mem_alloc_size,
         # not the preferred width: Intel's CPU compiler says 1, since it vectorises over work-items by itself, on 8 or 16 lanes
@@ -258,6 +261,7 @@ def _read(handle: cl.Device) -> Device:
         atomic_float64=(best_atomic(handle, ADD_FLOAT64) or swap64) if fp64 else None,
         loop_limit=_LLVMPIPE_TURNS if "llvmpipe" in handle.name else None,
         simulator="oclgrind" in handle.platform.name.lower(),
+        matrix_units=nvidia.matrix_units(handle),
         handle=handle,
     )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clconv.problem import Problem
+from clconv.problem import DTYPES, Problem
 from clconv.schedule import Kernel, Launch, Value, accumulator_bytes, ceil_div, lanes, round_up, storage, weight_specialisation
 
 if TYPE_CHECKING:
@@ -18,6 +18,50 @@ TRANSPOSE_BLOCK = 16
 def channels_last(problem: Problem) -> tuple[Launch, dict[str, int]]:
     """The launch that makes input_last [N][H*W + 1][C] in the accumulator's type, and that temporary."""
     return _transpose("channels_last", problem, ("input", "input_last")), {"input_last": last_bytes(problem)}
+
+
+def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[Launch, dict[str, int]]:
+    """The launch that makes input_ring, the input with its channels innermost in a ring of zeros, in its own type; and that temporary.
+
+    With `doubt_bits` also input_sizes, each pixel's largest magnitude; pixels with too much that lies further below are marked.
+    """
+    pixels = ring_pixels(problem)
+    tile_pixels, items = 32, lanes(device, 256)
+    arguments: dict[str, Value] = {
+        "channels": problem.in_channels, "block": 32, "tile_pixels": tile_pixels, "items": items, "sizes": doubt_bits > 0, "doubt_bits": doubt_bits,
+        **storage(problem.dtype, ring_wide(problem)),
+    }  # fmt: skip
+    scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
+    temporaries = {"input_ring": pixels * problem.in_channels * DTYPES[problem.dtype]} | ({"input_sizes": pixels * 4} if doubt_bits else {})
+    size = (ceil_div(pixels, tile_pixels) * items,)
+    launch = Launch(Kernel.of("ring_last", arguments), ("input", *temporaries), scalars, size, (items,), 3 * problem.in_channels)
+    return launch, temporaries
+
+
+def ring_pixels(problem: Problem) -> int:
+    """Pixels of the input's ring, see kernels/ring.cl."""
+    return problem.width + 3 + problem.batch * (problem.height + 1) * (problem.width + 1)
+
+
+def ring_wide(problem: Problem) -> bool:
+    """Whether the ring, or another tensor, has more elements than 32 bits count."""
+    return problem.wide or ring_pixels(problem) * problem.in_channels >= 1 << 31
+
+
+def chunk_plans(problem: Problem, span: int, chunk: int) -> int:
+    """The most offset groups that a chunk of channels touches; chunks begin anew every `span` channels, or never (0)."""
+    sample, span = problem.in_channels // problem.sample_groups, span or problem.in_channels
+    starts = [begin + start for begin in range(0, problem.in_channels, span) for start in range(0, span, chunk)]
+    ends = [min(start + chunk, start // span * span + span, problem.in_channels) for start in starts]
+    return max((end - 1) // sample - start // sample + 1 for start, end in zip(starts, ends, strict=True))
+
+
+def refuses_ring(problem: Problem) -> str | None:
+    """Why kernels that read a ring can't do a problem, if they can't."""
+    below = (problem.width + 1) * problem.in_channels
+    if max(ring_pixels(problem), below, problem.out_height * problem.out_width) >= (1 << 31) - 1:
+        return "it counts pixels, and the numbers in a row, in 32 bits"
+    return None
 
 
 def channels_first(problem: Problem) -> tuple[Launch, dict[str, int]]:

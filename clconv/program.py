@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyopencl as cl
 
+from clconv import nvidia
 from clconv.errors import BuildError
 from clconv.schedule import Kernel, Launch
 from clconv.source import render
@@ -70,6 +71,9 @@ def _build(context: cl.Context, device: cl.Device, kernel: Kernel) -> cl.Kernel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", cl.CompilerWarning)
             program = cl.Program(context, source).build(list(kernel.options), [device])
+            if nvidia.hides(source):
+                ptx = program.get_info(cl.program_info.BINARIES)[0]
+                program = cl.Program(context, [device], [nvidia.brought_out(ptx)]).build()
         built = cl.Kernel(program, kernel.name)
     except (cl.Error, RuntimeError) as error:
         raise BuildError(_account(device, kernel, source, error)) from error

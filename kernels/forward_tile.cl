@@ -1,127 +1,157 @@
-/* forward_tile: the forward pass for GPUs, an implicit product whose tiles meet in local memory.
+/* forward_tile: the forward pass for any GPU, an implicit product whose tiles meet in local memory.
  *
- *     output[n, o, p] = bias[o] + sum over k = tap * GROUP_IN + channel: panel[k][p] * packed[k][o]      panel = mask * B, made on the way
+ *     output[n, o, p] = bias[o] + sum over k = (chunk of channels, tap, channel): panel[k][p] * packed[k][o]      panel = mask * B
  *
- * last     [N][H * W + 1][C] of acc_t: the input, channels innermost, one pixel of zeros behind each image for samples outside
- * packed   [GROUPS][TILES][DEPTH][TILE_OUT] of acc_t, see pack_weight
+ * ring     [..][C], the input with its channels innermost in a ring of zeros, see ring_last
+ * packed   [GROUPS][TILES][TAPS * GROUP_IN][TILE_OUT] of acc_t, see pack_weight
  * offset [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them
  *
- * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch times tile j % TILES of the outputs of group j / TILES. Work-item t
- * has two jobs, with a barrier between them, for each TILE_K of the depth:
- *   sample:   lane t % LANES takes VEC channels of pixels t / LANES + pass * ROWS, so that LANES neighbours read one pixel's
- *             channels together; a sample group never splits a lane's channels (VEC divides it)
- *   multiply: it owns pixels x + i * ITEMS_X and outputs y * ITEM_OUT + j (x = t % ITEMS_X, y = t / ITEMS_X): neighbours read
- *             neighbouring pixels of the panel, and the same weights
- * Local memory: panel [TILE_K][TILE_PIXELS + 1] (the odd row length spreads the samplers' writes over the banks),
- * weights [TILE_K][TILE_OUT]. */
-<%namespace name="sample" file="sample.cl"/>\
+ * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, times tile j % TILES of the outputs of
+ * group j / TILES. Channels outside, taps inside: a chunk's pixels stay in the cache while all taps read them. Work-item t has two jobs,
+ * with a barrier between them, for each chunk of TILE_K channels at each tap:
+ *   sample:   lane t % LANES takes VEC channels of pixels t / LANES + pass * ROWS, so that LANES neighbours read one pixel's channels
+ *             together; a sample group never splits a lane's channels (VEC divides it)
+ *   multiply: it owns pixels 4 * (x + i * ITEMS_X) .. + 4 and outputs 4 * (y + j * ITEMS_Y) .. + 4 (x = t % ITEMS_X, y = t / ITEMS_X)
+ *
+ * Local memory: plan [PLANS][TAPS][TILE_PIXELS], of the sample groups of a chunk (see plan), made anew where they change;
+ * panel [TILE_K][TILE_PIXELS / 4 + 1], weights [TILE_K][TILE_OUT / 4], of vectors of 4. */
+<%namespace name="plan" file="plan.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
-#define VEC ${vec}
+<%include file="ring.cl"/>
+<%include file="strips.cl"/>
+<%include file="plan.cl"/>
+<%include file="ring_vector.cl"/>
 #define TILE_PIXELS ${tile_pixels}
 #define TILE_OUT ${tile_out}
 #define TILE_K ${tile_k}
 #define ITEM_PIXELS ${item_pixels}
 #define ITEM_OUT ${item_out}
 #define TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
-#define DEPTH (TAPS * GROUP_IN)
+#define CHUNKS ((GROUP_IN + TILE_K - 1) / TILE_K)
+#define PLANS ${plans}
 #define ITEMS_X (TILE_PIXELS / ITEM_PIXELS)
-#define ITEMS (ITEMS_X * (TILE_OUT / ITEM_OUT))
+#define ITEMS_Y (TILE_OUT / ITEM_OUT)
+#define ITEMS (ITEMS_X * ITEMS_Y)
 #define LANES (TILE_K / VEC)
 #define ROWS (ITEMS / LANES)
 #define PASSES (TILE_PIXELS / ROWS)
-#define PANEL_ROW (TILE_PIXELS + 1)
-% if vec == 1:
-#define vec_t acc_t
-#define LOAD_VEC(i, p) ((p)[i])
-% else:
-#define vec_t ${"double" if accumulator == "float64" else "float"}${vec}
-#define LOAD_VEC vload${vec}
-% endif
+#define PANEL_ROW (TILE_PIXELS / 4 + 1)
+#define quad_t ${"double4" if accumulator == "float64" else "float4"}
+
+static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * TILE_K) / SAMPLE_CHANNELS; }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void forward_tile(
-    __global const acc_t *last,
+    __global const data_t *restrict ring,
 % if offset_groups:
-    __global const offset_t *offset,
+    __global const offset_t *restrict offset,
 % endif
 % if has_mask:
-    __global const mask_t *mask,
+    __global const mask_t *restrict mask,
 % endif
-    __global const acc_t *packed,
+    __global const quad_t *restrict packed,
 % if has_bias:
-    __global const data_t *bias,
+    __global const data_t *restrict bias,
 % endif
-    __global data_t *output,
+    __global data_t *restrict output,
     int batch, int height, int width, int out_height, int out_width)
 {
-    __local acc_t panel[TILE_K * PANEL_ROW];
-    __local acc_t weights[TILE_K * TILE_OUT];
+    __local plan_t plan[PLANS * TAPS * TILE_PIXELS];
+    __local quad_t panel[TILE_K * PANEL_ROW];
+    __local quad_t weights[TILE_K * TILE_OUT / 4];
     const int t = (int)get_local_id(0);
     const int lane = t % LANES;
     const int group = (int)get_group_id(1) / TILES;
     const int tile = (int)get_group_id(1) % TILES;
-    const index_t pixels = (index_t)out_height * out_width;
-    const index_t outside = (index_t)height * width;
+    const int first_channel = group * GROUP_IN;
+    const int below = (width + 1) * IN_CHANNELS;
+    const int pixels = out_height * out_width;
     const long first = (long)get_group_id(0) * TILE_PIXELS;
     const long end = (long)batch * pixels;
-    __global const acc_t *tile_weights = packed + ((index_t)group * TILES + tile) * DEPTH * TILE_OUT;
+    __global const quad_t *tile_weights = packed + (index_t)get_group_id(1) * TAPS * GROUP_IN * TILE_OUT / 4;
 
-    acc_t sum[ITEM_PIXELS][ITEM_OUT];
-    for (int i = 0; i < ITEM_PIXELS; ++i)
-        for (int j = 0; j < ITEM_OUT; ++j) sum[i][j] = ACC(0.0);
+    quad_t sum[ITEM_OUT][ITEM_PIXELS / 4];
+    #pragma unroll
+    for (int j = 0; j < ITEM_OUT; ++j)
+        #pragma unroll
+        for (int i = 0; i < ITEM_PIXELS / 4; ++i) sum[j][i] = (quad_t)(ACC(0.0));
 
-    for (int k = 0; k < DEPTH; k += TILE_K) {
-        const int row = k + lane * VEC;
-        const int tap = row / GROUP_IN;
-        const int channel = group * GROUP_IN + row % GROUP_IN;
-        for (int pass = 0; pass < PASSES; ++pass) {
-            const int column = t / LANES + pass * ROWS;
-            const long at = min(first + column, end - 1);
-            vec_t value = (vec_t)(ACC(0.0));
-            if (row < DEPTH) {
+    for (int chunk = 0; chunk < CHUNKS; ++chunk) {
+        if (chunk == 0 || PLANS > 1 || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1)) {
+            for (int i = t; i < PLANS * TAPS * TILE_PIXELS; i += ITEMS) {
+                const long at = min(first + i % TILE_PIXELS, end - 1);
                 const int n = (int)(at / pixels);
-                const index_t pixel = (index_t)(at % pixels);
-                const int oy = (int)(pixel / out_width);
-                const int ox = (int)(pixel % out_width);
+                const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+                const int oy = p.x, ox = p.y;
+                const index_t pixel = (index_t)oy * out_width + ox;
+                const int tap = i / TILE_PIXELS % TAPS;
 % if offset_groups:
-                const int g = channel / SAMPLE_CHANNELS;
+                const int g = min(chunk_group(first_channel, chunk) + i / (TILE_PIXELS * TAPS), SAMPLE_GROUPS - 1);
 % endif
-                const sample_t s = ${sample.here("g")};
-                __global const acc_t *image = last + (index_t)n * (outside + 1) * IN_CHANNELS + channel;
-                for (int i = 0; i < CORNERS; ++i)
-                    value += corner_weight(s, i) * LOAD_VEC(0, image + (s.corner[i] >= 0 ? s.corner[i] : outside) * IN_CHANNELS);
-% if has_mask:
-                value *= load_mask(mask, ENTRY(g) * pixels + pixel);
-% endif
+                plan[i] = ${plan.here("g")};
             }
-% for i in range(vec):
-            panel[(lane * VEC + ${i}) * PANEL_ROW + column] = value${"" if vec == 1 else ".s%x" % i};
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+        const int in_group = chunk * TILE_K + lane * VEC;
+        const int channel = first_channel + in_group;
+        const int real = GROUP_IN % TILE_K == 0 || in_group < GROUP_IN;
+        __local const plan_t *mine = plan + (real ? channel / SAMPLE_CHANNELS - chunk_group(first_channel, chunk) : 0) * TAPS * TILE_PIXELS;
+        for (int tap = 0; tap < TAPS; ++tap) {
+            #pragma unroll
+            for (int pass = 0; pass < PASSES; ++pass) {
+                const int column = t / LANES + pass * ROWS;
+                acc_t value[VEC];
+                if (real) {
+                    sample_ring(ring, mine[tap * TILE_PIXELS + column], channel, below, value);
+                } else {
+                    #pragma unroll
+                    for (int i = 0; i < VEC; ++i) value[i] = ACC(0.0);
+                }
+                #pragma unroll
+                for (int i = 0; i < VEC; ++i) ((__local acc_t *)panel)[(lane * VEC + i) * PANEL_ROW * 4 + column] = value[i];
+            }
+            for (int i = t; i < TILE_K * TILE_OUT / 4; i += ITEMS) {
+                const int k = chunk * TILE_K + i / (TILE_OUT / 4);
+                weights[i] = k < GROUP_IN ? tile_weights[(index_t)(tap * GROUP_IN + k) * TILE_OUT / 4 + i % (TILE_OUT / 4)] : (quad_t)(ACC(0.0));
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+            #pragma unroll 4
+            for (int k = 0; k < TILE_K; ++k) {
+                quad_t x[ITEM_PIXELS / 4], w[ITEM_OUT / 4];
+                #pragma unroll
+                for (int i = 0; i < ITEM_PIXELS / 4; ++i) x[i] = panel[k * PANEL_ROW + t % ITEMS_X + i * ITEMS_X];
+                #pragma unroll
+                for (int j = 0; j < ITEM_OUT / 4; ++j) w[j] = weights[k * (TILE_OUT / 4) + t / ITEMS_X + j * ITEMS_Y];
+                #pragma unroll
+                for (int i = 0; i < ITEM_PIXELS / 4; ++i) {
+                    #pragma unroll
+                    for (int j = 0; j < ITEM_OUT / 4; ++j) {
+% for o in range(4):
+                        sum[4 * j + ${o}][i] = fma(x[i], (quad_t)(w[j].s${o}), sum[4 * j + ${o}][i]);
 % endfor
+                    }
+                }
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
         }
-        for (int i = t; i < TILE_K * TILE_OUT; i += ITEMS)
-            weights[i] = k * TILE_OUT + i < DEPTH * TILE_OUT ? tile_weights[(index_t)k * TILE_OUT + i] : ACC(0.0);
-        barrier(CLK_LOCAL_MEM_FENCE);
-
-        for (int depth = 0; depth < TILE_K; ++depth) {
-            acc_t x[ITEM_PIXELS], w[ITEM_OUT];
-            for (int i = 0; i < ITEM_PIXELS; ++i) x[i] = panel[depth * PANEL_ROW + t % ITEMS_X + i * ITEMS_X];
-            for (int j = 0; j < ITEM_OUT; ++j) w[j] = weights[depth * TILE_OUT + t / ITEMS_X * ITEM_OUT + j];
-            for (int i = 0; i < ITEM_PIXELS; ++i)
-                for (int j = 0; j < ITEM_OUT; ++j) sum[i][j] += x[i] * w[j];
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
     }
-    for (int i = 0; i < ITEM_PIXELS; ++i) {
-        const long at = first + t % ITEMS_X + i * ITEMS_X;
-        const index_t n = (index_t)(at / pixels);
-        for (int j = 0; j < ITEM_OUT; ++j) {
-            const int in_group = tile * TILE_OUT + t / ITEMS_X * ITEM_OUT + j;
-            if (at < end && in_group < GROUP_OUT) {
-                const int o = group * GROUP_OUT + in_group;
-                store_data(output, (n * OUT_CHANNELS + o) * pixels + (index_t)(at % pixels), sum[i][j]${" + load_data(bias, o)" if has_bias else ""});
+    #pragma unroll
+    for (int i = 0; i < ITEM_PIXELS / 4; ++i) {
+% for p in range(4):
+        {
+            const long at = first + 4 * (t % ITEMS_X + i * ITEMS_X) + ${p};
+            const int2 p = strip_pixel((int)(min(at, end - 1) % pixels), out_height, out_width);
+            __global data_t *to = output + ((index_t)(min(at, end - 1) / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels
+                                + (index_t)p.x * out_width + p.y;
+            #pragma unroll
+            for (int j = 0; j < ITEM_OUT; ++j) {
+                const int out = tile * TILE_OUT + 4 * (t / ITEMS_X + j / 4 * ITEMS_Y) + j % 4;
+                if (at < end && out < GROUP_OUT)
+                    store_data(to, (index_t)out * pixels, sum[j][i].s${p}${" + load_data(bias, group * GROUP_OUT + out)" if has_bias else ""});
             }
         }
+% endfor
     }
 }

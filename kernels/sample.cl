@@ -31,39 +31,59 @@ static inline int cell(int base, acc_t offset, acc_t *fraction)
     return near ? base + (int)down : FAR_OUTSIDE;
 }
 
+/* Where a sample lies, kept exact: cell and fraction along both axes. A NaN in one coordinate makes both unknown: far outside. */
+typedef struct {
+    int row;
+    int column;
+    acc_t fraction_y;
+    acc_t fraction_x;
+    int unknown;
+} place_t;
+
+static inline place_t place(int base_y, int base_x, acc_t offset_y, acc_t offset_x)
+{
+    place_t at;
+    at.row = cell(base_y, offset_y, &at.fraction_y);
+    at.column = cell(base_x, offset_x, &at.fraction_x);
+    at.unknown = isnan(offset_y) || isnan(offset_x);
+    if (at.unknown) {
+        at.row = at.column = FAR_OUTSIDE;
+        at.fraction_y = at.fraction_x = ${"(acc_t)NAN" if nonfinite == "propagate" else "ACC(0.0)"};
+    }
+    return at;
+}
+
 static inline sample_t locate(int base_y, int base_x, acc_t offset_y, acc_t offset_x, int height, int width)
 {
+    const place_t at = place(base_y, base_x, offset_y, offset_x);
     sample_t s;
-    int row = cell(base_y, offset_y, &s.fraction_y);
-    int column = cell(base_x, offset_x, &s.fraction_x);
-    const int unknown = isnan(offset_y) || isnan(offset_x);
-    if (unknown) row = column = FAR_OUTSIDE;
+    s.fraction_y = at.fraction_y;
+    s.fraction_x = at.fraction_x;
 % if border == "replicate":
-    const int inside = row >= 0 && row < height && column >= 0 && column < width;
-    const int next_row = inside ? min(row + 1, height - 1) : -1;
-    const int next_column = min(column + 1, width - 1);
+    const int inside = at.row >= 0 && at.row < height && at.column >= 0 && at.column < width;
+    const int next_row = inside ? min(at.row + 1, height - 1) : -1;
+    const int next_column = min(at.column + 1, width - 1);
 % else:
-    const int next_row = row + 1;
-    const int next_column = column + 1;
+    const int next_row = at.row + 1;
+    const int next_column = at.column + 1;
 % endif
-    s.corner[0] = pixel_or_outside(row, column, height, width);
-    s.corner[1] = pixel_or_outside(${"inside ? row : -1" if border == "replicate" else "row"}, next_column, height, width);
-    s.corner[2] = pixel_or_outside(next_row, column, height, width);
+    s.corner[0] = pixel_or_outside(at.row, at.column, height, width);
+    s.corner[1] = pixel_or_outside(${"inside ? at.row : -1" if border == "replicate" else "at.row"}, next_column, height, width);
+    s.corner[2] = pixel_or_outside(next_row, at.column, height, width);
     s.corner[3] = pixel_or_outside(next_row, next_column, height, width);
 % if gate == "axis":
-    s.counts_y = (row > -1 - PAD_TOP || (row == -1 - PAD_TOP && s.fraction_y > ACC(0.0))) && row < height + PAD_BOTTOM;
-    s.counts_x = (column > -1 - PAD_LEFT || (column == -1 - PAD_LEFT && s.fraction_x > ACC(0.0))) && column < width + PAD_RIGHT;
+    s.counts_y = at.unknown
+              || ((at.row > -1 - PAD_TOP || (at.row == -1 - PAD_TOP && at.fraction_y > ACC(0.0))) && at.row < height + PAD_BOTTOM);
+    s.counts_x = at.unknown
+              || ((at.column > -1 - PAD_LEFT || (at.column == -1 - PAD_LEFT && at.fraction_x > ACC(0.0))) && at.column < width + PAD_RIGHT);
 % elif gate == "both":
-    s.counts_y = (row > -1 || (row == -1 && s.fraction_y > ACC(0.0))) && row < height
-              && (column > -1 || (column == -1 && s.fraction_x > ACC(0.0))) && column < width;
+    s.counts_y = at.unknown
+              || ((at.row > -1 || (at.row == -1 && at.fraction_y > ACC(0.0))) && at.row < height
+                  && (at.column > -1 || (at.column == -1 && at.fraction_x > ACC(0.0))) && at.column < width);
     s.counts_x = s.counts_y;
 % else:
     s.counts_y = s.counts_x = 1;
 % endif
-    if (unknown) {
-        s.counts_y = s.counts_x = 1;
-        s.fraction_y = s.fraction_x = ${"(acc_t)NAN" if nonfinite == "propagate" else "ACC(0.0)"};
-    }
     return s;
 }
 

@@ -44,7 +44,7 @@ def results(layer: Layer, which: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_spots_find_nothing_wrong_in_the_reference(layer: Layer, which: str) -> None:
     arrays, right = results(layer, which)
     spots = Spots(layer, arrays, Job(layer, which).needs)
-    assert spots.account(right, "float64", "the reference") == ""
+    assert spots.account(right, layer.problem("float64"), "the reference") == ""
     assert spots.error(right) < 1e-12
     assert {name for name, *_ in spots.spots} == set(right) - ({"grad_offset"} if layer.offset_groups is None else set())
 
@@ -55,7 +55,7 @@ def test_spots_find_what_is_wrong(which: str) -> None:
     spots = Spots(TINY, arrays, Job(TINY, which).needs)
     for name, array in right.items():
         wrong = {**right, name: array * 1.01}
-        assert f"elements of {name} are wrong" in spots.account(wrong, "float32", "a call")
+        assert f"elements of {name} are wrong" in spots.account(wrong, layer.problem(), "a call")
         assert 0.005 < spots.error(wrong) < 0.02
 
 
@@ -65,7 +65,7 @@ def test_spots_find_what_is_wrong(which: str) -> None:
 def test_calls_are_right_and_timed(layer: Layer, which: str, device: Device) -> None:
     job, inputs = Job(layer, which), [layer.arrays(seed=seed) for seed in range(2)]
     call = Call(job, device, inputs)
-    assert Spots(layer, inputs[0], job.needs).account(call.results(), "float32", "a call") == ""
+    assert Spots(layer, inputs[0], job.needs).account(call.results(), layer.problem(), "a call") == ""
     clocks = {clock: getattr(call, clock)(number) for number, clock in enumerate(("device", "call", "enqueue", "numpy"))}
     assert all(seconds > 0 for seconds in clocks.values()), clocks
     kernels = {name: spread[0] for name, spread in call.kernels.items()}

@@ -100,7 +100,7 @@ class Bench:
         results = call.results()
         spots = self._expected(m, inputs[0], plain=False)
         row = replace(row, error=spots.error(results), memory=call.memory, chosen=_chosen(call, m.job))
-        if account := spots.account(results, call.plan.problem.accumulator, repr(m.key)):
+        if account := spots.account(results, call.plan.problem, repr(m.key)):
             return replace(row, verdict="wrong", reason=account)
         clocks = ("device", "call", "enqueue", "numpy")
         times = {clock: sample(getattr(call, clock), self._limits(clock, row.main)) for clock in clocks}

@@ -30,9 +30,9 @@ class Spots:
         wanted = frozenset(self._problem.operands()) if needs is None else needs
         self.spots = tuple(spot for spot in self._all(not wanted) if not wanted or spot[0].removeprefix("grad_") in wanted)
 
-    def account(self, results: Arrays, accumulator: str, call: str) -> str:
-        """What is wrong about results, with the worst elements; empty if nothing is."""
-        found = (account(name, results[name][at], want, size, accumulator, call) for name, at, want, size in self.spots)
+    def account(self, results: Arrays, problem: Problem, call: str) -> str:
+        """What is wrong about results of `problem`, which has the layer's shape, with the worst elements; empty if nothing is."""
+        found = (account(name, results[name][at], want, size, problem, call) for name, at, want, size in self.spots)
         return "\n".join(text for text in found if text)
 
     def error(self, results: Arrays) -> float:

@@ -15,7 +15,7 @@ from clconv.problem import Problem
 
 @dataclass(frozen=True)
 class Case:
-    """One problem. `offset_groups` None is an ordinary convolution; `offsets` says how far they reach."""
+    """One problem. `offset_groups` None is an ordinary convolution; `offsets` says how far they reach, `data` what the rest is like."""
 
     name: str
     input: tuple[int, int, int, int] = (2, 6, 7, 9)
@@ -29,6 +29,7 @@ class Case:
     convention: str = "torchvision"
     nonfinite: str = "propagate"
     offsets: str = "random"
+    data: str = "normal"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -56,8 +57,16 @@ class Case:
         arrays = {name: rng.standard_normal(shape) for name, shape in problem.shapes().items()}
         if "offset" in arrays:
             arrays["offset"] = self._spread(arrays["offset"], rng, np.dtype(problem.dtype_of("offset")))
+        if self.data != "normal":
+            arrays["input"] = self._unusual(arrays["input"], rng)
         arrays["grad_output"] = arrays.pop("output")
         return {name: array.astype(problem.dtype_of(name)) for name, array in arrays.items()}
+
+    def _unusual(self, normal: NumpyArray, rng: np.random.Generator) -> NumpyArray:
+        """Magnitudes from 1e-30 to 1e30 ("range"), or a few infinities and NaN ("strange")."""
+        if self.data == "range":
+            return normal * 10.0 ** rng.uniform(-30, 30, normal.shape)
+        return np.where(rng.random(normal.shape) < 1e-3, rng.choice([np.inf, -np.inf, np.nan], normal.shape), normal)
 
     def _spread(self, normal: NumpyArray, rng: np.random.Generator, dtype: np.dtype[Any]) -> NumpyArray:
         if self.offsets == "edges":
@@ -120,6 +129,17 @@ _BASE = (
     Case("nan-zero", offsets="nan", nonfinite="zero"),
     Case("one-pixel-image", (1, 4, 1, 1), (3, 4, 3, 3)),
     Case("larger", (1, 32, 24, 25), (40, 32, 3, 3), offset_groups=2),
+    Case("deep", (3, 72, 7, 19), (150, 72, 3, 3), offset_groups=3),
+    Case("deep-groups", (2, 96, 9, 5), (72, 48, 2, 3), offset_groups=12, stride=(2, 1), dilation=(1, 2), padding=(1, 2)),
+    Case("deep-conv", (2, 48, 9, 18), (40, 48, 3, 3), None, mask=False, stride=2),
+    Case("deep-v1", (1, 64, 5, 33), (33, 64, 1, 3), mask=False, bias=False),
+    Case("deep-far", (2, 32, 6, 17), (64, 32, 3, 3), offset_groups=2, offsets="far"),
+    Case("deep-nan", (1, 32, 11, 20), (64, 32, 3, 3), offsets="nan"),
+    Case("deep-nan-zero", (1, 32, 11, 20), (64, 32, 3, 3), offsets="nan", nonfinite="zero"),
+    Case("deep-border", (1, 32, 5, 16), (64, 32, 3, 3), offsets="border"),
+    Case("deep-openvino", (1, 32, 5, 16), (64, 32, 3, 3), offsets="border", convention="openvino"),
+    Case("deep-range", (1, 64, 9, 13), (64, 64, 3, 3), data="range"),
+    Case("deep-strange", (1, 64, 9, 13), (64, 64, 3, 3), data="strange"),
 )
 _CONVENTIONS = tuple(
     replace(case, name=f"{convention}-{case.name}", convention=convention)

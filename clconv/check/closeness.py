@@ -6,16 +6,18 @@ import ml_dtypes
 import numpy as np
 
 from clconv.arrays import NumpyArray
+from clconv.problem import Problem
 
 FACTOR = 8
 """Sums of n terms round by about sqrt(n) * eps / 2 of the terms' magnitude, at most: 8 allows n = 256 even where no error cancels,
 and any n in practice, for the kernels sum in stages."""
 
 
-def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray, accumulator: str, call: str) -> str:
+def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray, problem: Problem, call: str) -> str:
     """The worst elements with index, got, want and allowed, and the call that makes them; empty if all are right.
 
-    Right is `error <= FACTOR * eps(accumulator) * magnitude + eps(storage) * |want| + tiny`, with NaN exactly where the reference has it.
+    Right is `error <= (FACTOR * eps(accumulator) + eps(factors)) * magnitude + eps(storage) * |want| + tiny`, with NaN exactly where the
+    reference has it. eps(factors) is 0 but for the output of problems whose products may be made of rounded factors.
     tiny is FACTOR times the smallest normal number of the accumulator's type, for devices may flush what is below to zero, and the
     storage's smallest number.
     """
@@ -24,9 +26,10 @@ def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray,
     storage: Any = ml_dtypes.finfo(got.dtype)  # type: ignore[no-untyped-call]  # it has no annotations
     value = got.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        sums = np.finfo(accumulator)
+        sums = np.finfo(problem.accumulator)
+        factors = problem.factor_eps if name == "output" else 0.0
         tiny = FACTOR * float(sums.tiny) + float(storage.smallest_subnormal)
-        allowed = FACTOR * float(sums.eps) * magnitude + float(storage.eps) * np.abs(want) + tiny
+        allowed = (FACTOR * float(sums.eps) + factors) * magnitude + float(storage.eps) * np.abs(want) + tiny
         error = np.abs(value - want)
     right = (error <= allowed) | (np.isnan(value) & np.isnan(want)) | (value == want)
     if right.all():

@@ -63,7 +63,7 @@ class Subject:
     def errors(self, plan: Plan) -> str:
         """An account of all wrong elements against the reference, with the call that makes them; empty if there are none."""
         got, want, magnitude = self.results(plan), *self._expected()
-        accounts = (account(name, got[name], want[name], magnitude[name], plan.problem.accumulator, self.call) for name in sorted(got))
+        accounts = (account(name, got[name], want[name], magnitude[name], plan.problem, self.call) for name in sorted(got))
         return "\n".join(text for text in accounts if text)
 
     def differences(self, plan: Plan, runs: int = 4) -> str:

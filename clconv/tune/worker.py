@@ -73,7 +73,7 @@ def _measured(job: Job, device: Device, choice: Choice) -> dict[str, Any]:
     wrong = _wrong_on_small(job, device, choice)
     if not wrong:
         call = Call(job, device, [_data(job.layer, job.dtype)])
-        wrong = _spots(job).account(call.results(), call.plan.problem.accumulator, f"{job.which}={choice} of {job.layer.name}")
+        wrong = _spots(job).account(call.results(), call.plan.problem, f"{job.which}={choice} of {job.layer.name}")
     if wrong:
         return {"verdict": "wrong", "reason": wrong}
     return {"verdict": "ok", "seconds": sample(call.device, LIMITS).median}

@@ -1,0 +1,43 @@
+"""What NVIDIA's OpenCL driver can do and doesn't say: local memory, matrix units, and instructions that its compiler doesn't assemble."""
+
+import re
+
+import pyopencl as cl
+
+_LOCAL_MEMORY = {(7, 0): 96, (7, 5): 64, (8, 0): 163, (8, 6): 99, (8, 7): 163, (8, 9): 99, (9, 0): 227, (10, 0): 227, (12, 0): 99}
+"""KiB that a kernel may declare, by compute capability (CUDA's programming guide); the driver states 48 to all, which holds for arguments."""
+
+_HIDDEN = re.compile(r"/\*(sm_\w+) (.*?)\*/")
+
+
+def capability(handle: cl.Device) -> tuple[int, int] | None:
+    """Compute capability of an NVIDIA device."""
+    if "cl_nv_device_attribute_query" not in handle.extensions:
+        return None
+    return handle.compute_capability_major_nv, handle.compute_capability_minor_nv
+
+
+def local_memory(handle: cl.Device) -> int | None:
+    """Bytes that a kernel may declare, where that is known to be more than the driver says."""
+    kibibytes = _LOCAL_MEMORY.get(capability(handle) or (0, 0))
+    return None if kibibytes is None else kibibytes << 10
+
+
+def matrix_units(handle: cl.Device) -> tuple[str, ...]:
+    """Ways to the matrix units: mma.sync from Ampere on, wgmma on Hopper alone."""
+    found = capability(handle)
+    if found is None or found < (8, 0):
+        return ()
+    return ("wgmma", "mma") if found[0] == 9 else ("mma",)
+
+
+def hides(source: str) -> bool:
+    """Whether a kernel has instructions in comments that begin with the target that knows them."""
+    return _HIDDEN.search(source) is not None
+
+
+def brought_out(ptx: bytes) -> bytes:
+    """A program of NVIDIA's, which is PTX text, with the instructions that its comments hide, for the target that they name."""
+    text = ptx.rstrip(b"\0").decode()
+    target = next(iter(_HIDDEN.findall(text)))[0]
+    return re.sub(r"\.target sm_\w+", f".target {target}", _HIDDEN.sub(r"\2", text)).encode()

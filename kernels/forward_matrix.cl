@@ -1,0 +1,408 @@
+/* forward_matrix: the forward pass by matrix units, an implicit product whose samples never leave the registers.
+ *
+ *     output[n, o, p] = bias[o] + sum over k = (chunk of channels, tap, channel): sample[p][k] * weight[o][k]      sample = mask * B
+ *
+ * Both factors are halves, sums are float32. float32 data is cut in two halves, and three products (high x high, low x high, high x low)
+ * give 22 bits. Samples are scaled by a power of two of their output pixel, from the largest magnitudes at all pixels that it reads;
+ * weights by one of their output. A matrix unit truncates when it adds, so no more than SUM_TAPS taps of a chunk are summed from zero
+ * before they are added to the total by an ordinary addition.
+ *
+ * ring [..][C] and largest [..] see ring_last; packed see matrix, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_matrix; offset
+ * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; doubts [work-groups]: whether an output isn't
+ * finite, as it also is where no half can hold a factor: then forward_again does the tile.
+ *
+ * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, times tile j % TILES of the outputs of
+ * group j / TILES. Team w, of 128 work-items, owns 64 pixels and all TILE_OUT outputs, warp v of a team 16 of them; its lanes sample what
+ * they need as their share of the factor (see matrix), so each sample is made once. Channels outside, taps inside: a chunk's pixels stay
+ * in the cache while all taps read them. A step is one chunk at one tap: while step s is multiplied, the corners of step s + 1 become
+ * samples, those of step s + 2 are fetched, and so are its weights.
+ *
+ * Teams share nothing but the weights. The second is half a step behind: it stands at its barrier after it has begun its products, the
+ * first before, so that one samples while the other keeps the matrix units busy. Weights are fetched by both in the same interval.
+ *
+ * Local memory: plan [TEAMS][PLANS][TAPS][64], of the offset groups of a chunk (see plan), made anew where they change;
+ * weights [STAGES][STAGE], a ring of stages (see matrix); scales [TEAMS][3][64], of the last three plans; largest_in [ITEMS]. */
+<%namespace name="plan" file="plan.cl"/>\
+<%namespace name="nvidia" file="matrix_nvidia.cl"/>\
+<%
+corners = 4 if offset_groups else 1
+stage_vecs = chunk * tile_out * parts // 8
+items = 2 * tile_pixels
+stages = 4
+pieces = tile_out // piece_out
+exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
+%>\
+<%include file="types.cl"/>
+<%include file="shape.cl"/>
+<%include file="sample.cl"/>
+<%include file="ring.cl"/>
+<%include file="strips.cl"/>
+<%include file="plan.cl"/>
+<%include file="matrix.cl"/>
+<%include file="matrix_nvidia.cl"/>
+#define TILE_PIXELS ${tile_pixels}
+#define TEAM 128
+#define TEAM_PIXELS 64
+#define TEAMS (TILE_PIXELS / TEAM_PIXELS)
+#define ITEMS (TEAMS * TEAM)
+#define PLANS ${plans}
+#define STAGES 4
+#define STAGE_VECS (STAGE / 8)
+#define PIECE_OUT ${piece_out}
+#define SUMS (PIECE_OUT / 2)
+#define TOTALS (TILE_OUT / 2)
+#define STEPS_IN_ALL (CHUNKS * TAPS)
+#define SUM_TAPS 3
+#define BATCH 5 /* plans that a work-item makes at a time, so that their loads overlap */
+#define RAWS (UNITS * ${corners})
+#define ROWS_AHEAD ${rows_ahead} /* of a lane's two pixels, how many have their corners fetched a step ahead */
+
+/* First offset group of a chunk. */
+static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
+
+/* The power of two that brings `most` to [2**14, 2**15), as near as there is one; and the inverse of such a power. */
+static inline float scale_for(float most) { return as_float((268u - clamp(as_uint(most) >> 23, 15u, 254u)) << 23); }
+static inline float inverse(float scale) { return as_float((254u << 23) - as_uint(scale)); }
+
+/* The plans of a chunk's offset groups, all taps and a team's pixels, their masks scaled; a pixel's two work-items share its plans. */
+static inline void make_plans(
+    __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
+% if offset_groups:
+    __global const offset_t *restrict offset,
+% endif
+% if has_mask:
+    __global const mask_t *restrict mask,
+% endif
+    long at, int first_channel, int chunk, int height, int width, int out_height, int out_width)
+{
+    const int mine = (int)get_local_id(0) % TEAM_PIXELS;
+    const int half_of = (int)get_local_id(0) % TEAM / TEAM_PIXELS;
+    const int pixels = out_height * out_width;
+    const int n = (int)(at / pixels);
+    const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+    const int oy = p.x, ox = p.y;
+    const index_t pixel = (index_t)oy * out_width + ox;
+    float most = 0.0f;
+    for (int begin = half_of; begin < PLANS * TAPS; begin += 2 * BATCH) {
+        plan_t made[BATCH];
+        #pragma unroll
+        for (int b = 0; b < BATCH; ++b) {
+            const int i = min(begin + 2 * b, PLANS * TAPS - 1);
+            const int tap = i % TAPS;
+% if offset_groups:
+            const int g = min(chunk_group(first_channel, chunk) + i / TAPS, SAMPLE_GROUPS - 1);
+% endif
+            made[b] = ${plan.here("g")};
+        }
+        #pragma unroll
+        for (int b = 0; b < BATCH; ++b) {
+            __global const float *corner = largest + PLAN_PIXEL(made[b]);
+% if offset_groups:
+            most = fmax(most, fabs(made[b].y) * fmax(fmax(corner[0], corner[1]), fmax(corner[width + 1], corner[width + 2])));
+% else:
+            most = fmax(most, corner[0]);
+% endif
+            if (begin + 2 * b < PLANS * TAPS) plan[(begin + 2 * b) * TEAM_PIXELS + mine] = made[b];
+        }
+    }
+    largest_in[half_of * TEAM_PIXELS + mine] = most;
+    team_barrier();
+    const float scale = scale_for(fmax(largest_in[mine], largest_in[mine + TEAM_PIXELS]));
+    for (int i = half_of; i < PLANS * TAPS; i += 2) plan[i * TEAM_PIXELS + mine].y *= scale;
+    if (half_of == 0) scales[mine] = scale;
+    team_barrier();
+}
+
+/* Which plan a unit's channels have here, and whether they are real. */
+static inline int in_group(int chunk, int u) { return chunk * CHUNK + u * UNIT + (int)get_local_id(0) % LANES * VEC; }
+static inline int real(int channel) { return GROUP_IN % CHUNK == 0 || channel < GROUP_IN; }
+static inline plan_t unit_plan(__local const plan_t *plan, int first_channel, int chunk, int u)
+{
+    const int c = in_group(chunk, u);
+    const int g = PLANS > 1 && real(c) ? (first_channel + c) / SAMPLE_CHANNELS - chunk_group(first_channel, chunk) : 0;
+    return plan[g * TAPS * TEAM_PIXELS];
+}
+
+/* Begin to fetch the corners of what a lane samples of one pixel: VEC channels of each unit. */
+static inline void fetch(__global const data_t *restrict ring, __local const plan_t *plan, int first_channel, int chunk, int below, uint4 *raw)
+{
+    #pragma unroll
+    for (int u = 0; u < UNITS; ++u) {
+        const int c = in_group(chunk, u);
+        const plan_t p = unit_plan(plan, first_channel, chunk, u);
+        __global const data_t *from = ring + (real(c) ? (long)PLAN_PIXEL(p) * IN_CHANNELS + first_channel + c : 0);
+% for corner in range(corners):
+        raw[u * ${corners} + ${corner}] = *(__global const uint4 *)(from + ${("0", "IN_CHANNELS", "below", "below + IN_CHANNELS")[corner]});
+% endfor
+    }
+}
+
+<%def name="blended(corner, i, value)">\
+v[${i}] = ${("fma(weight[%d], %s, v[%d])" % (corner, value, i)) if corner else "weight[0] * %s" % value};\
+</%def>\
+/* What was fetched as samples in halves: row r of the fragments of all parts and steps. */
+static inline void sample_row(const uint4 *raw, __local const plan_t *plan, int first_channel, int chunk, int r, uint *a)
+{
+    #pragma unroll
+    for (int u = 0; u < UNITS; ++u) {
+        const plan_t p = unit_plan(plan, first_channel, chunk, u);
+        float v[VEC];
+% if offset_groups:
+        const float bottom = p.y * p.z, top = p.y - bottom;
+        const float weight[4] = {top - top * p.w, top * p.w, bottom - bottom * p.w, bottom * p.w};
+% else:
+        const float weight[1] = {p.y};
+% endif
+% for corner in range(corners):
+% for i in range(4):
+% if dtype == "float32":
+        ${blended(corner, i, "as_float(raw[u * %d + %d].s%d)" % (corners, corner, i))}
+% else:
+        const float2 pair_${corner}_${i} = widen(raw[u * ${corners} + ${corner}].s${i});
+        ${blended(corner, 2 * i, "pair_%d_%d.x" % (corner, i))}
+        ${blended(corner, 2 * i + 1, "pair_%d_%d.y" % (corner, i))}
+% endif
+% endfor
+% endfor
+        #pragma unroll
+        for (int pair = 0; pair < VEC / 2; ++pair) {
+            const float first = v[2 * pair], second = v[2 * pair + 1];
+            const int at = (u * (VEC / 4) + pair / 2) * 4 + pair % 2 * 2 + r;
+% if parts == 2:
+            const float high_0 = as_float(as_uint(first) & 0xffffe000u), high_1 = as_float(as_uint(second) & 0xffffe000u);
+            a[at] = two_halves(high_0, high_1);
+            a[STEPS * 4 + at] = two_halves(first - high_0, second - high_1);
+% else:
+            a[at] = two_halves(first, second);
+% endif
+        }
+    }
+}
+
+<%def name="fetch_weights()">\
+{
+% for i in range(-(-stage_vecs // items)):
+            ${"" if (i + 1) * items <= stage_vecs else "if (t + %d < STAGE_VECS) " % (i * items)}copy_ahead(weights + ahead % STAGES * STAGE_VECS + t + ${i * items}, stages + t + ${i * items});
+% endfor
+            stages += STAGE_VECS;
+            ++ahead;
+        }\
+</%def>\
+<%def name="fetch_corners()">\
+{
+            if (tap == 0 && chunk < CHUNKS && (chunk == 0 || (PLANS > 1 ? CHUNKS > 1 : chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1)))) {
+                team_barrier();
+                plans = plans + 1 < 3 ? plans + 1 : 0;
+                make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}
+                           min(first + t % TEAM_PIXELS, end - 1), first_channel, chunk, height, width, out_height, out_width);
+            }
+            fetch(ring, plan + tap * TEAM_PIXELS + row, first_channel, min(chunk, CHUNKS - 1), below, raw);
+% if rows_ahead == 2:
+            fetch(ring, plan + tap * TEAM_PIXELS + row + 8, first_channel, min(chunk, CHUNKS - 1), below, raw + RAWS);
+% endif
+        }\
+</%def>\
+## The samples of the step whose corners were fetched; where nothing is being fetched, copies are published, which waits for all.
+<%def name="sample(into)">\
+{
+            sample_row(raw, plan + tap * TEAM_PIXELS + row, first_channel, chunk, 0, ${into});
+% if rows_ahead == 2:
+            sample_row(raw + RAWS, plan + tap * TEAM_PIXELS + row + 8, first_channel, chunk, 1, ${into});
+            publish_copies();
+            if (ahead < STEPS_IN_ALL) ${fetch_weights()}
+% else:
+            publish_copies();
+            if (ahead < STEPS_IN_ALL) ${fetch_weights()}
+            fetch(ring, plan + tap * TEAM_PIXELS + row + 8, first_channel, min(chunk, CHUNKS - 1), below, raw);
+            sample_row(raw, plan + tap * TEAM_PIXELS + row + 8, first_channel, chunk, 1, ${into});
+% endif
+            if (++tap == TAPS) {
+                tap = 0;
+                ++chunk;
+            }
+        }\
+</%def>\
+<%def name="unscaled(i)">\
+inverse(scales[summed_plans * TEAM_PIXELS + row + ${8 * i}])\
+</%def>\
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+void forward_matrix(
+    __global const data_t *restrict ring,
+    __global const float *restrict largest,
+% if offset_groups:
+    __global const offset_t *restrict offset,
+% endif
+% if has_mask:
+    __global const mask_t *restrict mask,
+% endif
+    __global const uint4 *restrict packed,
+    __global const float *restrict unscale,
+% if has_bias:
+    __global const data_t *restrict bias,
+% endif
+    __global data_t *restrict output,
+    __global int *restrict doubts,
+    int batch, int height, int width, int out_height, int out_width)
+{
+    __local plan_t plans_of_teams[TEAMS * PLANS * TAPS * TEAM_PIXELS];
+    __local uint4 weights[STAGES * STAGE_VECS];
+    __local float scales_of_teams[TEAMS * 3 * TEAM_PIXELS];
+    __local float largest_of_teams[ITEMS];
+    __local int doubted[1];
+    const int t = (int)get_local_id(0);
+    const int team = t / TEAM;
+    const int late = team % 2;
+    const int lane = t % 32;
+    const int row = t % TEAM / 32 * 16 + lane / LANES;
+    __local plan_t *plan = plans_of_teams + team * PLANS * TAPS * TEAM_PIXELS;
+    __local float *scales = scales_of_teams + team * 3 * TEAM_PIXELS;
+    __local float *largest_in = largest_of_teams + team * TEAM;
+    const int group = (int)get_group_id(1) / TILES;
+    const int first_channel = group * GROUP_IN;
+    const int below = (width + 1) * IN_CHANNELS;
+    const int pixels = out_height * out_width;
+    const long first = (long)get_group_id(0) * TILE_PIXELS + team * TEAM_PIXELS;
+    const long end = (long)batch * pixels;
+    __global const uint4 *stages = packed + (index_t)get_group_id(1) * STEPS_IN_ALL * STAGE_VECS;
+
+    if (t == 0) doubted[0] = 0;
+    float total[TOTALS];
+    #pragma unroll
+    for (int i = 0; i < TOTALS; ++i) total[i] = 0.0f;
+% if unit == "wgmma" and exact:
+    float sum[TOTALS];
+    #pragma unroll
+    for (int i = 0; i < TOTALS; ++i) sum[i] = 0.0f;
+    int keep = 0;
+% endif
+    uint a[PARTS * STEPS * 4], next[PARTS * STEPS * 4];
+    uint4 raw[ROWS_AHEAD * RAWS];
+    int ahead = 0;                     /* the step whose weights are fetched next */
+    int chunk = 0, tap = 0, plans = 0; /* of the corners that are fetched, or sampled, next; the plan that was made last */
+    int summed_tap = 0, summed_chunk = 0, summed_plans = 1; /* of the step that is multiplied */
+
+    ${fetch_weights()}
+    if (late && ahead < STEPS_IN_ALL) ${fetch_weights()}
+    ${fetch_corners()}
+    ${sample("a")}
+    ${fetch_corners()}
+    if (late) barrier(CLK_LOCAL_MEM_FENCE);
+
+    for (int s = 0; s < STEPS_IN_ALL; ++s) {
+        if (!late) barrier(CLK_LOCAL_MEM_FENCE);
+        __local const uint4 *stage = weights + s % STAGES * STAGE_VECS;
+% if unit == "wgmma":
+        const ulong described_stage = described(stage);
+        begin_products();
+% for piece in range(pieces):
+        #pragma unroll
+        for (int step = 0; step < STEPS; ++step) {
+            const ulong high = described_stage + (step * TILE_OUT + ${piece} * PIECE_OUT) * 2;
+            multiply(${"sum" if exact else "total"} + ${piece} * SUMS, a + step * 4, high, ${"step > 0 ? 1 : keep" if exact else "1"});
+% if parts == 2:
+            multiply(sum + ${piece} * SUMS, a + (STEPS + step) * 4, high, 1);
+            multiply(sum + ${piece} * SUMS, a + step * 4, high + STEPS * TILE_OUT * 2, 1);
+% endif
+        }
+        close_products();
+% endfor
+% else:
+        const float unscaled[2] = {${unscaled(0)}, ${unscaled(1)}};
+        #pragma unroll
+        for (int j = 0; j < TILE_OUT / 8; ++j) {
+            float part[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+            #pragma unroll
+% if parts == 2:
+            for (int step = 0; step < STEPS; ++step) {
+                const uint4 w = stage[(step * (TILE_OUT / 8) + j) * 32 + lane];
+                multiply(part, a + step * 4, w.s0, w.s1);
+                multiply(part, a + (STEPS + step) * 4, w.s0, w.s1);
+                multiply(part, a + step * 4, w.s2, w.s3);
+            }
+% else:
+            for (int step = 0; step < STEPS; step += 2) {
+                const uint4 w = stage[(step / 2 * (TILE_OUT / 8) + j) * 32 + lane];
+                multiply(part, a + step * 4, w.s0, w.s1);
+                multiply(part, a + (step + 1) * 4, w.s2, w.s3);
+            }
+% endif
+            #pragma unroll
+            for (int i = 0; i < 4; ++i) total[4 * j + i] = fma(part[i], unscaled[i / 2], total[4 * j + i]);
+        }
+% endif
+        if (late) barrier(CLK_LOCAL_MEM_FENCE);
+        ${sample("next")}
+        ${fetch_corners()}
+        const int last_tap = summed_tap + 1 == TAPS;
+% if unit == "wgmma":
+% for piece in range(pieces):
+        products_done_${pieces - 1 - piece}(${"sum" if exact else "total"} + ${piece} * SUMS, a);
+% endfor
+% if exact:
+        keep = !(last_tap || summed_tap % SUM_TAPS == SUM_TAPS - 1);
+        if (!keep) {
+            const float unscaled[2] = {${unscaled(0)}, ${unscaled(1)}};
+            #pragma unroll
+            for (int i = 0; i < TOTALS; ++i) total[i] = fma(sum[i], unscaled[i % 4 / 2], total[i]);
+        }
+% endif
+% endif
+        summed_tap = last_tap ? 0 : summed_tap + 1;
+        if (last_tap) {
+            ++summed_chunk;
+            if (s + 1 < STEPS_IN_ALL && (PLANS > 1 ? CHUNKS > 1 : chunk_group(first_channel, summed_chunk) != chunk_group(first_channel, summed_chunk - 1))) {
+% if unit == "wgmma" and not exact:
+                const float before[2] = {${unscaled(0)}, ${unscaled(1)}};
+% endif
+                summed_plans = summed_plans + 1 < 3 ? summed_plans + 1 : 0;
+% if unit == "wgmma" and not exact:
+                const float rescale[2] = {before[0] * scales[summed_plans * TEAM_PIXELS + row], before[1] * scales[summed_plans * TEAM_PIXELS + row + 8]};
+                #pragma unroll
+                for (int i = 0; i < TOTALS; ++i) total[i] *= rescale[i % 4 / 2];
+% endif
+            }
+        }
+        #pragma unroll
+        for (int i = 0; i < PARTS * STEPS * 4; ++i) a[i] = next[i];
+    }
+    if (!late) barrier(CLK_LOCAL_MEM_FENCE);
+
+    int doubt = 0;
+    const float last_unscaled[2] = {\
+% if unit == "wgmma" and not exact:
+${unscaled(0)}, ${unscaled(1)}\
+% else:
+1.0f, 1.0f\
+% endif
+};
+    __global data_t *to[2];
+    #pragma unroll
+    for (int r = 0; r < 2; ++r) {
+        const long at = min(first + row + 8 * r, end - 1);
+        const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+        to[r] = output + ((index_t)(at / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels + (index_t)p.x * out_width + p.y;
+    }
+    #pragma unroll
+    for (int j = 0; j < TILE_OUT / 8; ++j) {
+        #pragma unroll
+        for (int i = 0; i < 2; ++i) {
+            const int column = 8 * j + 2 * (lane % 4) + i;
+            const int out = (int)get_group_id(1) % TILES * TILE_OUT + column;
+            const float by = unscale[get_group_id(1) * TILE_OUT + column];
+% if has_bias:
+            const float shift = load_data(bias, group * GROUP_OUT + min(out, GROUP_OUT - 1));
+% endif
+            #pragma unroll
+            for (int r = 0; r < 2; ++r) {
+                if (first + row + 8 * r < end && out < GROUP_OUT) {
+                    const float value = total[4 * j + 2 * r + i] * last_unscaled[r] * by;
+                    doubt |= !(fabs(value) <= FLT_MAX);
+                    store_data(to[r], (index_t)out * pixels, value${" + shift" if has_bias else ""});
+                }
+            }
+        }
+    }
+    if (doubt) doubted[0] = 1;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (t == 0) doubts[get_group_id(1) * get_num_groups(0) + get_group_id(0)] = doubted[0];
+}

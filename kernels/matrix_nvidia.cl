@@ -1,0 +1,88 @@
+/* NVIDIA's matrix units, in PTX: sums += samples x weights, 16 pixels a warp (wgmma: 64 a warpgroup of 4 warps), float32 sums of halves.
+ *
+ *     samples a: for each part and step 4 registers a lane, two halves each (pixel l / 4, then + 8; first the places 2q, 2q + 1, then + 8)
+ *     sums: column 8 * j + 2 * (l % 4) + i of pixel l / 4 + 8 * r at 4 * j + 2 * r + i
+ *
+ * What NVIDIA's OpenCL compiler doesn't assemble stands in PTX comments that begin with sm_90a; ptx.py brings it out. */
+/* A barrier of the 128 work-items of a team; barrier 0 is the work-group's. */
+static inline void team_barrier(void)
+{
+    asm volatile("bar.sync %0, 128;" :: "r"((int)get_local_id(0) / 128 + 1) : "memory");
+}
+
+static inline uint two_halves(float first, float second)
+{
+    uint both;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
+    return both;
+}
+
+% if dtype == "float16":
+static inline float2 widen(uint both)
+{
+    float2 wide;
+    asm("{\n.reg .b16 first, second;\nmov.b32 {first, second}, %2;\ncvt.f32.f16 %0, first;\ncvt.f32.f16 %1, second;\n}"
+        : "=f"(wide.x), "=f"(wide.y) : "r"(both));
+    return wide;
+}
+% elif dtype == "bfloat16":
+static inline float2 widen(uint both) { return (float2)(as_float(both << 16), as_float(both & 0xffff0000u)); }
+% endif
+
+/* 16 bytes from global to local memory, without waiting. */
+static inline void copy_ahead(__local uint4 *to, __global const uint4 *from)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "l"(to), "l"(from) : "memory");
+}
+
+/* Wait for this item's copies; after the next barrier all items, and the matrix unit, see them. */
+static inline void publish_copies(void)
+{
+    asm volatile("cp.async.wait_all;" ::: "memory");
+% if unit == "wgmma":
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+% endif
+}
+% if unit == "wgmma":
+
+/* Local memory as its descriptors say it: address / 16, then the steps / 16 between blocks of 8 places (128 bytes) and 8 columns (256). */
+static inline ulong described(__local const void *weights)
+{
+    uint address;
+    asm("cvt.u32.u64 %0, %1;" : "=r"(address) : "l"(weights));
+    return (ulong)((address >> 4) & 0x3fffu) | 8ul << 16 | 16ul << 32;
+}
+
+/* What was written to registers is seen by the products that follow. */
+static inline void begin_products(void) { asm volatile("/*sm_90a wgmma.fence.sync.aligned; */" ::: "memory"); }
+static inline void close_products(void) { asm volatile("/*sm_90a wgmma.commit_group.sync.aligned; */" ::: "memory"); }
+
+<% sums = piece_out // 2 %>\
+/* sums (+)= one step's product, for PIECE_OUT columns; begun, not done. `fresh` forgets what was in sums. */
+static inline void multiply(float *sum, const uint *a, ulong weights, int keep)
+{
+    asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %${sums + 5}, 0;\n"
+        "/*sm_90a wgmma.mma_async.sync.aligned.m64n${piece_out}k16.f32.f16.f16 {${", ".join("%%%d" % i for i in range(sums))}}, "
+        "{%${sums}, %${sums + 1}, %${sums + 2}, %${sums + 3}}, %${sums + 4}, keep, 1, 1, 0; */\n}"
+        : ${", ".join('"+f"(sum[%d])' % i for i in range(sums))}
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(weights), "r"(keep) : "memory");
+}
+
+/* Wait until at most `open` groups of products are under way: then these sums are there. With none under way, the registers of the
+ * samples are free again; that they are named keeps them from other use until then. */
+% for pieces in range(tile_out // piece_out):
+static inline void products_done_${pieces}(float *sum, uint *a)
+{
+    asm volatile("/*sm_90a wgmma.wait_group.sync.aligned ${pieces}; */" : ${", ".join(['"+f"(sum[%d])' % i for i in range(sums)] + ['"+r"(a[%d])' % i for i in range(chunk // 4 * parts)])} :: "memory");
+}
+% endfor
+% else:
+
+/* sums += one step's product, for 8 columns. */
+static inline void multiply(float *sum, const uint *a, uint weight_0, uint weight_1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(weight_0), "r"(weight_1));
+}
+% endif
