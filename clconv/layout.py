@@ -28,8 +28,8 @@ def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[
     pixels = ring_pixels(problem)
     tile_pixels, items = 32, lanes(device, 256)
     arguments: dict[str, Value] = {
-        "channels": problem.in_channels, "block": 32, "tile_pixels": tile_pixels, "items": items, "sizes": doubt_bits > 0, "doubt_bits": doubt_bits,
-        **storage(problem.dtype, ring_wide(problem)),
+        "channels": problem.in_channels, "block": 32, "tile_pixels": tile_pixels, "items": items,
+        "sizes": doubt_bits > 0, "doubt_bits": doubt_bits, **storage(problem.dtype, ring_wide(problem)),
     }  # fmt: skip
     scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
     temporaries = {"input_ring": pixels * problem.in_channels * DTYPES[problem.dtype]} | ({"input_sizes": pixels * 4} if doubt_bits else {})

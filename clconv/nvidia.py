@@ -5,7 +5,7 @@ import re
 import pyopencl as cl
 
 _LOCAL_MEMORY = {(7, 0): 96, (7, 5): 64, (8, 0): 163, (8, 6): 99, (8, 7): 163, (8, 9): 99, (9, 0): 227, (10, 0): 227, (12, 0): 99}
-"""KiB that a kernel may declare, by compute capability (CUDA's programming guide); the driver states 48 to all, which holds for arguments."""
+"""KiB that a kernel may declare, by compute capability (CUDA's programming guide). The driver states 48, which holds for arguments."""
 
 _HIDDEN = re.compile(r"/\*(sm_\w+) (.*?)\*/")
 
@@ -24,11 +24,11 @@ def local_memory(handle: cl.Device) -> int | None:
 
 
 def matrix_units(handle: cl.Device) -> tuple[str, ...]:
-    """Ways to the matrix units: mma.sync from Ampere on, wgmma on Hopper alone."""
+    """Ways to the matrix units: mma.sync from Ampere on, for float64 where that is no ornament, wgmma on Hopper alone."""
     found = capability(handle)
     if found is None or found < (8, 0):
         return ()
-    return ("wgmma", "mma") if found[0] == 9 else ("mma",)
+    return (*(("wgmma",) if found == (9, 0) else ()), "mma", *(("dmma",) if found in ((8, 0), (9, 0)) else ()))
 
 
 def hides(source: str) -> bool:

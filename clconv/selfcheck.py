@@ -73,8 +73,9 @@ def _check(which: str, variant: Variant, dtype: str, device: Device) -> str:
     """What is wrong with the variant, with a warning; empty if nothing is."""
     from clconv.check.run import Subject, run  # it makes plans, and plans ask here
 
-    outcome = run(Subject.typical(which, variant, dtype), device)
-    if outcome.verdict in ("ok", "refused"):
+    outcomes = (run(subject, device) for subject in Subject.typical(which, variant, dtype))
+    outcome = next((outcome for outcome in outcomes if outcome.verdict not in ("ok", "refused")), None)
+    if outcome is None:
         return ""
     warnings.warn(
         f"{which} variant {variant.name!r} gives wrong results for {dtype} on {device.label}, driver {device.driver}, and is switched off "

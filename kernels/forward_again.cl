@@ -4,7 +4,7 @@
  *
  * Buffers are in NCHW order as the caller has them, see forward_plain; doubts [work-groups]. Work-group (i, j): the same pixels and
  * outputs as forward_matrix's; work-item t: pixel t of the tile, ITEM_OUT outputs at a time. */
-<%namespace name="sample" file="sample.cl"/>\
+<%namespace name="direct" file="direct.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -47,23 +47,7 @@ void forward_again(
         const int first_out = group * GROUP_OUT + out_in_group;
         const int outs = min(ITEM_OUT, GROUP_OUT - out_in_group);
         acc_t sum[ITEM_OUT];
-        for (int i = 0; i < ITEM_OUT; ++i) sum[i] = ${"load_data(bias, first_out + min(i, outs - 1))" if has_bias else "ACC(0.0)"};
-        for (int tap = 0; tap < TAPS; ++tap) {
-            for (int g = first_channel / SAMPLE_CHANNELS; g <= (first_channel + GROUP_IN - 1) / SAMPLE_CHANNELS; ++g) {
-                const sample_t s = ${sample.here("g")};
-% if has_mask:
-                const acc_t scale = load_mask(mask, ENTRY(g) * pixels + pixel);
-% endif
-                const int end = min(first_channel + GROUP_IN, (g + 1) * SAMPLE_CHANNELS);
-                for (int c = max(first_channel, g * SAMPLE_CHANNELS); c < end; ++c) {
-                    const acc_t value = ${"scale * " if has_mask else ""}interpolate(s, input + ((index_t)n * IN_CHANNELS + c) * height * width);
-                    for (int i = 0; i < ITEM_OUT; ++i) {
-                        const index_t out = first_out + min(i, outs - 1);
-                        sum[i] += value * load_data(weight, (out * GROUP_IN + c - first_channel) * TAPS + tap);
-                    }
-                }
-            }
-        }
+        ${direct.sums()}
         for (int i = 0; i < outs; ++i) store_data(output, ((index_t)n * OUT_CHANNELS + first_out + i) * pixels + pixel, sum[i]);
     }
 }

@@ -67,7 +67,7 @@ void forward_grouped(
         const int c = i / (TOGETHER * OUTS) % GROUP_IN;
         const int tap = i / (TOGETHER * OUTS * GROUP_IN);
         __global const data_t *from = weight + (((index_t)(first_group + i % TOGETHER) * GROUP_OUT + o) * GROUP_IN + c) * TAPS + tap;
-        weights[i] = (outs_t)(${", ".join("load_data(from, %d * GROUP_IN * TAPS)" % i for i in range(vec_out))});
+        weights[i] = (outs_t)(${", ".join("load_data(from, %d * GROUP_IN * TAPS)" % n for n in range(vec_out))});
     }
     for (int i = t; i < PLANS * TAPS * TILE_PIXELS; i += ITEMS) {
         const long at = min(first + i % TILE_PIXELS, end - 1);
@@ -90,7 +90,7 @@ void forward_grouped(
     for (int o = 0; o < OUTS; ++o) {
 % if has_bias:
         __global const data_t *shift = bias + group * GROUP_OUT + o * VEC_OUT;
-        const outs_t start = (outs_t)(${", ".join("load_data(shift, %d)" % i for i in range(vec_out))});
+        const outs_t start = (outs_t)(${", ".join("load_data(shift, %d)" % n for n in range(vec_out))});
 % else:
         const outs_t start = (outs_t)(ACC(0.0));
 % endif

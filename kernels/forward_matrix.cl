@@ -22,11 +22,9 @@
  *
  * Local memory: plan [TEAMS][PLANS][TAPS][64], of the offset groups of a chunk (see plan), made anew where they change;
  * weights [STAGES][STAGE], a ring of stages (see matrix); scales [TEAMS][3][64], of the last three plans; largest_in [ITEMS]. */
-<%namespace name="plan" file="plan.cl"/>\
-<%namespace name="nvidia" file="matrix_nvidia.cl"/>\
 <%
 corners = 4 if offset_groups else 1
-stage_vecs = chunk * tile_out * parts // 8
+stage_vecs = 8 * vec * tile_out * parts // 8
 items = 2 * tile_pixels
 stages = 4
 pieces = tile_out // piece_out
@@ -53,132 +51,11 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 #define TOTALS (TILE_OUT / 2)
 #define STEPS_IN_ALL (CHUNKS * TAPS)
 #define SUM_TAPS 3
-#define BATCH 5 /* plans that a work-item makes at a time, so that their loads overlap */
-#define RAWS (UNITS * ${corners})
-#define ROWS_AHEAD ${rows_ahead} /* of a lane's two pixels, how many have their corners fetched a step ahead */
+#define BATCH (PLANS > 1 ? 9 : 5) /* plans that a work-item makes at a time, so that their loads overlap */
+#define RAWS (2 * ${corners})
+#define ROWS_AHEAD ${rows_ahead} /* of a lane's two rows (or pairs of them), how many have their corners fetched a step ahead */
 
-/* First offset group of a chunk. */
-static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
-
-/* The power of two that brings `most` to [2**14, 2**15), as near as there is one; and the inverse of such a power. */
-static inline float scale_for(float most) { return as_float((268u - clamp(as_uint(most) >> 23, 15u, 254u)) << 23); }
-static inline float inverse(float scale) { return as_float((254u << 23) - as_uint(scale)); }
-
-/* The plans of a chunk's offset groups, all taps and a team's pixels, their masks scaled; a pixel's two work-items share its plans. */
-static inline void make_plans(
-    __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
-% if offset_groups:
-    __global const offset_t *restrict offset,
-% endif
-% if has_mask:
-    __global const mask_t *restrict mask,
-% endif
-    long at, int first_channel, int chunk, int height, int width, int out_height, int out_width)
-{
-    const int mine = (int)get_local_id(0) % TEAM_PIXELS;
-    const int half_of = (int)get_local_id(0) % TEAM / TEAM_PIXELS;
-    const int pixels = out_height * out_width;
-    const int n = (int)(at / pixels);
-    const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
-    const int oy = p.x, ox = p.y;
-    const index_t pixel = (index_t)oy * out_width + ox;
-    float most = 0.0f;
-    for (int begin = half_of; begin < PLANS * TAPS; begin += 2 * BATCH) {
-        plan_t made[BATCH];
-        #pragma unroll
-        for (int b = 0; b < BATCH; ++b) {
-            const int i = min(begin + 2 * b, PLANS * TAPS - 1);
-            const int tap = i % TAPS;
-% if offset_groups:
-            const int g = min(chunk_group(first_channel, chunk) + i / TAPS, SAMPLE_GROUPS - 1);
-% endif
-            made[b] = ${plan.here("g")};
-        }
-        #pragma unroll
-        for (int b = 0; b < BATCH; ++b) {
-            __global const float *corner = largest + PLAN_PIXEL(made[b]);
-% if offset_groups:
-            most = fmax(most, fabs(made[b].y) * fmax(fmax(corner[0], corner[1]), fmax(corner[width + 1], corner[width + 2])));
-% else:
-            most = fmax(most, corner[0]);
-% endif
-            if (begin + 2 * b < PLANS * TAPS) plan[(begin + 2 * b) * TEAM_PIXELS + mine] = made[b];
-        }
-    }
-    largest_in[half_of * TEAM_PIXELS + mine] = most;
-    team_barrier();
-    const float scale = scale_for(fmax(largest_in[mine], largest_in[mine + TEAM_PIXELS]));
-    for (int i = half_of; i < PLANS * TAPS; i += 2) plan[i * TEAM_PIXELS + mine].y *= scale;
-    if (half_of == 0) scales[mine] = scale;
-    team_barrier();
-}
-
-/* Which plan a unit's channels have here, and whether they are real. */
-static inline int in_group(int chunk, int u) { return chunk * CHUNK + u * UNIT + (int)get_local_id(0) % LANES * VEC; }
-static inline int real(int channel) { return GROUP_IN % CHUNK == 0 || channel < GROUP_IN; }
-static inline plan_t unit_plan(__local const plan_t *plan, int first_channel, int chunk, int u)
-{
-    const int c = in_group(chunk, u);
-    const int g = PLANS > 1 && real(c) ? (first_channel + c) / SAMPLE_CHANNELS - chunk_group(first_channel, chunk) : 0;
-    return plan[g * TAPS * TEAM_PIXELS];
-}
-
-/* Begin to fetch the corners of what a lane samples of one pixel: VEC channels of each unit. */
-static inline void fetch(__global const data_t *restrict ring, __local const plan_t *plan, int first_channel, int chunk, int below, uint4 *raw)
-{
-    #pragma unroll
-    for (int u = 0; u < UNITS; ++u) {
-        const int c = in_group(chunk, u);
-        const plan_t p = unit_plan(plan, first_channel, chunk, u);
-        __global const data_t *from = ring + (real(c) ? (long)PLAN_PIXEL(p) * IN_CHANNELS + first_channel + c : 0);
-% for corner in range(corners):
-        raw[u * ${corners} + ${corner}] = *(__global const uint4 *)(from + ${("0", "IN_CHANNELS", "below", "below + IN_CHANNELS")[corner]});
-% endfor
-    }
-}
-
-<%def name="blended(corner, i, value)">\
-v[${i}] = ${("fma(weight[%d], %s, v[%d])" % (corner, value, i)) if corner else "weight[0] * %s" % value};\
-</%def>\
-/* What was fetched as samples in halves: row r of the fragments of all parts and steps. */
-static inline void sample_row(const uint4 *raw, __local const plan_t *plan, int first_channel, int chunk, int r, uint *a)
-{
-    #pragma unroll
-    for (int u = 0; u < UNITS; ++u) {
-        const plan_t p = unit_plan(plan, first_channel, chunk, u);
-        float v[VEC];
-% if offset_groups:
-        const float bottom = p.y * p.z, top = p.y - bottom;
-        const float weight[4] = {top - top * p.w, top * p.w, bottom - bottom * p.w, bottom * p.w};
-% else:
-        const float weight[1] = {p.y};
-% endif
-% for corner in range(corners):
-% for i in range(4):
-% if dtype == "float32":
-        ${blended(corner, i, "as_float(raw[u * %d + %d].s%d)" % (corners, corner, i))}
-% else:
-        const float2 pair_${corner}_${i} = widen(raw[u * ${corners} + ${corner}].s${i});
-        ${blended(corner, 2 * i, "pair_%d_%d.x" % (corner, i))}
-        ${blended(corner, 2 * i + 1, "pair_%d_%d.y" % (corner, i))}
-% endif
-% endfor
-% endfor
-        #pragma unroll
-        for (int pair = 0; pair < VEC / 2; ++pair) {
-            const float first = v[2 * pair], second = v[2 * pair + 1];
-            const int at = (u * (VEC / 4) + pair / 2) * 4 + pair % 2 * 2 + r;
-% if parts == 2:
-            const float high_0 = as_float(as_uint(first) & 0xffffe000u), high_1 = as_float(as_uint(second) & 0xffffe000u);
-            a[at] = two_halves(high_0, high_1);
-            a[STEPS * 4 + at] = two_halves(first - high_0, second - high_1);
-% else:
-            a[at] = two_halves(first, second);
-% endif
-        }
-    }
-}
-
+<%include file="matrix_samples.cl"/>
 <%def name="fetch_weights()">\
 {
 % for i in range(-(-stage_vecs // items)):
@@ -196,25 +73,25 @@ static inline void sample_row(const uint4 *raw, __local const plan_t *plan, int 
                 make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}
                            min(first + t % TEAM_PIXELS, end - 1), first_channel, chunk, height, width, out_height, out_width);
             }
-            fetch(ring, plan + tap * TEAM_PIXELS + row, first_channel, min(chunk, CHUNKS - 1), below, raw);
+            fetch(ring, plan + tap * TEAM_PIXELS + pair_row, first_channel, min(chunk, CHUNKS - 1), below, raw);
 % if rows_ahead == 2:
-            fetch(ring, plan + tap * TEAM_PIXELS + row + 8, first_channel, min(chunk, CHUNKS - 1), below, raw + RAWS);
+            fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, CHUNKS - 1), below, raw + RAWS);
 % endif
         }\
 </%def>\
 ## The samples of the step whose corners were fetched; where nothing is being fetched, copies are published, which waits for all.
 <%def name="sample(into)">\
 {
-            sample_row(raw, plan + tap * TEAM_PIXELS + row, first_channel, chunk, 0, ${into});
+            sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row, first_channel, chunk, 0, ${into});
 % if rows_ahead == 2:
-            sample_row(raw + RAWS, plan + tap * TEAM_PIXELS + row + 8, first_channel, chunk, 1, ${into});
+            sample_rows(raw + RAWS, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${into});
             publish_copies();
             if (ahead < STEPS_IN_ALL) ${fetch_weights()}
 % else:
             publish_copies();
             if (ahead < STEPS_IN_ALL) ${fetch_weights()}
-            fetch(ring, plan + tap * TEAM_PIXELS + row + 8, first_channel, min(chunk, CHUNKS - 1), below, raw);
-            sample_row(raw, plan + tap * TEAM_PIXELS + row + 8, first_channel, chunk, 1, ${into});
+            fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, CHUNKS - 1), below, raw);
+            sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${into});
 % endif
             if (++tap == TAPS) {
                 tap = 0;
@@ -254,6 +131,7 @@ void forward_matrix(
     const int late = team % 2;
     const int lane = t % 32;
     const int row = t % TEAM / 32 * 16 + lane / LANES;
+    const int pair_row = row / 2 * 2;
     __local plan_t *plan = plans_of_teams + team * PLANS * TAPS * TEAM_PIXELS;
     __local float *scales = scales_of_teams + team * 3 * TEAM_PIXELS;
     __local float *largest_in = largest_of_teams + team * TEAM;

@@ -12,9 +12,13 @@
  *   sample:   lane t % LANES takes VEC channels of pixels t / LANES + pass * ROWS, so that LANES neighbours read one pixel's channels
  *             together; a sample group never splits a lane's channels (VEC divides it)
  *   multiply: it owns pixels 4 * (x + i * ITEMS_X) .. + 4 and outputs 4 * (y + j * ITEMS_Y) .. + 4 (x = t % ITEMS_X, y = t / ITEMS_X)
+% if unit == "dmma":
+ *             Here by NVIDIA's matrix unit for float64: a warp owns ITEM_PIXELS pixels and ITEM_OUT outputs, in blocks of 8 x 8, of which a
+ *             lane has pixel lane / 4 and outputs 2 * (lane % 4), + 1
+% endif
  *
  * Local memory: plan [PLANS][TAPS][TILE_PIXELS], of the sample groups of a chunk (see plan), made anew where they change;
- * panel [TILE_K][TILE_PIXELS / 4 + 1], weights [TILE_K][TILE_OUT / 4], of vectors of 4. */
+ * panel [TILE_K][TILE_PIXELS / 4 + 1], weights [TILE_K][TILE_OUT / 4 + 1], of vectors of 4: the odd lengths spread columns over the banks. */
 <%namespace name="plan" file="plan.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -33,11 +37,26 @@
 #define PLANS ${plans}
 #define ITEMS_X (TILE_PIXELS / ITEM_PIXELS)
 #define ITEMS_Y (TILE_OUT / ITEM_OUT)
+% if unit == "dmma":
+#define ITEMS (ITEMS_X * ITEMS_Y * 32)
+#define OWN_PIXEL(i) (t / 32 % ITEMS_X * ITEM_PIXELS + 8 * (i) + t % 32 / 4)
+#define OWN_OUT(j) (t / 32 / ITEMS_X * ITEM_OUT + 8 * ((j) / 2) + 2 * (t % 4) + (j) % 2)
+#define SUMS_PIXELS (ITEM_PIXELS / 8)
+#define SUMS_OUT (ITEM_OUT / 4)
+#define sum_t acc_t
+% else:
 #define ITEMS (ITEMS_X * ITEMS_Y)
+#define OWN_PIXEL(i) (4 * (t % ITEMS_X + (i) * ITEMS_X))
+#define OWN_OUT(j) (4 * (t / ITEMS_X + (j) / 4 * ITEMS_Y) + (j) % 4)
+#define SUMS_PIXELS (ITEM_PIXELS / 4)
+#define SUMS_OUT ITEM_OUT
+#define sum_t quad_t
+% endif
 #define LANES (TILE_K / VEC)
 #define ROWS (ITEMS / LANES)
 #define PASSES (TILE_PIXELS / ROWS)
 #define PANEL_ROW (TILE_PIXELS / 4 + 1)
+#define WEIGHTS_ROW (TILE_OUT / 4 + 1)
 #define quad_t ${"double4" if accumulator == "float64" else "float4"}
 
 static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * TILE_K) / SAMPLE_CHANNELS; }
@@ -60,7 +79,8 @@ void forward_tile(
 {
     __local plan_t plan[PLANS * TAPS * TILE_PIXELS];
     __local quad_t panel[TILE_K * PANEL_ROW];
-    __local quad_t weights[TILE_K * TILE_OUT / 4];
+    __local quad_t weights[TILE_K * WEIGHTS_ROW];
+    __local acc_t *samples = (__local acc_t *)panel;
     const int t = (int)get_local_id(0);
     const int lane = t % LANES;
     const int group = (int)get_group_id(1) / TILES;
@@ -72,11 +92,11 @@ void forward_tile(
     const long end = (long)batch * pixels;
     __global const quad_t *tile_weights = packed + (index_t)get_group_id(1) * TAPS * GROUP_IN * TILE_OUT / 4;
 
-    quad_t sum[ITEM_OUT][ITEM_PIXELS / 4];
+    sum_t sum[SUMS_OUT][SUMS_PIXELS];
     #pragma unroll
-    for (int j = 0; j < ITEM_OUT; ++j)
+    for (int j = 0; j < SUMS_OUT; ++j)
         #pragma unroll
-        for (int i = 0; i < ITEM_PIXELS / 4; ++i) sum[j][i] = (quad_t)(ACC(0.0));
+        for (int i = 0; i < SUMS_PIXELS; ++i) sum[j][i] = (sum_t)(ACC(0.0));
 
     for (int chunk = 0; chunk < CHUNKS; ++chunk) {
         if (chunk == 0 || PLANS > 1 || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1)) {
@@ -110,20 +130,40 @@ void forward_tile(
                     for (int i = 0; i < VEC; ++i) value[i] = ACC(0.0);
                 }
                 #pragma unroll
-                for (int i = 0; i < VEC; ++i) ((__local acc_t *)panel)[(lane * VEC + i) * PANEL_ROW * 4 + column] = value[i];
+                for (int i = 0; i < VEC; ++i) samples[(lane * VEC + i) * PANEL_ROW * 4 + column] = value[i];
             }
             for (int i = t; i < TILE_K * TILE_OUT / 4; i += ITEMS) {
                 const int k = chunk * TILE_K + i / (TILE_OUT / 4);
-                weights[i] = k < GROUP_IN ? tile_weights[(index_t)(tap * GROUP_IN + k) * TILE_OUT / 4 + i % (TILE_OUT / 4)] : (quad_t)(ACC(0.0));
+                weights[i / (TILE_OUT / 4) * WEIGHTS_ROW + i % (TILE_OUT / 4)] = k < GROUP_IN
+                    ? tile_weights[(index_t)(tap * GROUP_IN + k) * TILE_OUT / 4 + i % (TILE_OUT / 4)] : (quad_t)(ACC(0.0));
             }
             barrier(CLK_LOCAL_MEM_FENCE);
+% if unit == "dmma":
+            __local const acc_t *factors = (__local const acc_t *)weights;
+            #pragma unroll
+            for (int k = t % 4; k < TILE_K; k += 4) {
+                acc_t x[ITEM_PIXELS / 8], w[ITEM_OUT / 8];
+                #pragma unroll
+                for (int i = 0; i < ITEM_PIXELS / 8; ++i) x[i] = samples[k * PANEL_ROW * 4 + OWN_PIXEL(i)];
+                #pragma unroll
+                for (int j = 0; j < ITEM_OUT / 8; ++j)
+                    w[j] = factors[k * WEIGHTS_ROW * 4 + t / 32 / ITEMS_X * ITEM_OUT + 8 * j + t % 32 / 4];
+                #pragma unroll
+                for (int i = 0; i < ITEM_PIXELS / 8; ++i) {
+                    #pragma unroll
+                    for (int j = 0; j < ITEM_OUT / 8; ++j)
+                        asm volatile("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0, %1}, {%2}, {%3}, {%0, %1};"
+                            : "+d"(sum[2 * j][i]), "+d"(sum[2 * j + 1][i]) : "d"(x[i]), "d"(w[j]));
+                }
+            }
+% else:
             #pragma unroll 4
             for (int k = 0; k < TILE_K; ++k) {
                 quad_t x[ITEM_PIXELS / 4], w[ITEM_OUT / 4];
                 #pragma unroll
                 for (int i = 0; i < ITEM_PIXELS / 4; ++i) x[i] = panel[k * PANEL_ROW + t % ITEMS_X + i * ITEMS_X];
                 #pragma unroll
-                for (int j = 0; j < ITEM_OUT / 4; ++j) w[j] = weights[k * (TILE_OUT / 4) + t / ITEMS_X + j * ITEMS_Y];
+                for (int j = 0; j < ITEM_OUT / 4; ++j) w[j] = weights[k * WEIGHTS_ROW + t / ITEMS_X + j * ITEMS_Y];
                 #pragma unroll
                 for (int i = 0; i < ITEM_PIXELS / 4; ++i) {
                     #pragma unroll
@@ -134,24 +174,32 @@ void forward_tile(
                     }
                 }
             }
+% endif
             barrier(CLK_LOCAL_MEM_FENCE);
         }
     }
-    #pragma unroll
-    for (int i = 0; i < ITEM_PIXELS / 4; ++i) {
-% for p in range(4):
-        {
-            const long at = first + 4 * (t % ITEMS_X + i * ITEMS_X) + ${p};
+<%def name="store(offset, value)">\
+{
+            const long at = first + OWN_PIXEL(i) + ${offset};
             const int2 p = strip_pixel((int)(min(at, end - 1) % pixels), out_height, out_width);
             __global data_t *to = output + ((index_t)(min(at, end - 1) / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels
                                 + (index_t)p.x * out_width + p.y;
             #pragma unroll
-            for (int j = 0; j < ITEM_OUT; ++j) {
-                const int out = tile * TILE_OUT + 4 * (t / ITEMS_X + j / 4 * ITEMS_Y) + j % 4;
+            for (int j = 0; j < SUMS_OUT; ++j) {
+                const int out = tile * TILE_OUT + OWN_OUT(j);
                 if (at < end && out < GROUP_OUT)
-                    store_data(to, (index_t)out * pixels, sum[j][i].s${p}${" + load_data(bias, group * GROUP_OUT + out)" if has_bias else ""});
+                    store_data(to, (index_t)out * pixels, ${value}${" + load_data(bias, group * GROUP_OUT + out)" if has_bias else ""});
             }
-        }
+        }\
+</%def>\
+    #pragma unroll
+    for (int i = 0; i < SUMS_PIXELS; ++i) {
+% if unit == "dmma":
+        ${store(0, "sum[j][i]")}
+% else:
+% for p in range(4):
+        ${store(p, "sum[j][i].s%d" % p)}
 % endfor
+% endif
     }
 }

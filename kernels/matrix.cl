@@ -1,9 +1,9 @@
 /* How matrix units share out a product of halves, pixels x channels times channels x outputs: which lane holds what, and where the packed
- * weight lies. Steps are of 16 channels; a lane reads VEC channels of a pixel at a time (16 bytes), LANES lanes a pixel's UNIT channels.
+ * weight lies. Steps are of 16 channels; a chunk is of two units of LANES * VEC channels (VEC: 16 bytes).
  *
  *     lane l: pixels l / LANES and l / LANES + 8 of its warp's 16; channels (l % LANES) * VEC .. + VEC of each unit
  *
- * The order of channels in a step is free as long as both factors agree: what a lane has read is its share of VEC / 4 steps, four
+ * The order of channels in a step is free as long as both factors agree: a lane's VEC channels are its share of VEC / 4 steps, four
  * channels each: at the step's places 2q, 2q + 1, 2q + 8 and 2q + 9 (q = l % LANES), as NVIDIA's fragments want them.
  *
  * A stage is the weight of one chunk of channels at one tap: CHUNK x TILE_OUT x PARTS halves, in the order of the unit:
@@ -12,8 +12,7 @@
 #define VEC ${vec}
 #define LANES 4
 #define UNIT (LANES * VEC)
-#define CHUNK ${chunk}
-#define UNITS (CHUNK / UNIT)
+#define CHUNK (2 * UNIT)
 #define STEPS (CHUNK / 16)
 #define CHUNKS ((GROUP_IN + CHUNK - 1) / CHUNK)
 #define PARTS ${parts}

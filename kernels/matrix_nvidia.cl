@@ -10,6 +10,14 @@ static inline void team_barrier(void)
     asm volatile("bar.sync %0, 128;" :: "r"((int)get_local_id(0) / 128 + 1) : "memory");
 }
 
+/* What the lane of the same 8 that has the other unit of channels gives. */
+static inline uint of_other_unit(uint given)
+{
+    uint got;
+    asm volatile("shfl.sync.bfly.b32 %0, %1, 4, 31, -1;" : "=r"(got) : "r"(given));
+    return got;
+}
+
 static inline uint two_halves(float first, float second)
 {
     uint both;
@@ -58,13 +66,15 @@ static inline void begin_products(void) { asm volatile("/*sm_90a wgmma.fence.syn
 static inline void close_products(void) { asm volatile("/*sm_90a wgmma.commit_group.sync.aligned; */" ::: "memory"); }
 
 <% sums = piece_out // 2 %>\
+<%def name="product(sums)">\
+wgmma.mma_async.sync.aligned.m64n${piece_out}k16.f32.f16.f16 {${", ".join("%%%d" % n for n in range(sums))}}, \
+{%${sums}, %${sums + 1}, %${sums + 2}, %${sums + 3}}, %${sums + 4}, keep, 1, 1, 0;\
+</%def>\
 /* sums (+)= one step's product, for PIECE_OUT columns; begun, not done. `fresh` forgets what was in sums. */
 static inline void multiply(float *sum, const uint *a, ulong weights, int keep)
 {
-    asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %${sums + 5}, 0;\n"
-        "/*sm_90a wgmma.mma_async.sync.aligned.m64n${piece_out}k16.f32.f16.f16 {${", ".join("%%%d" % i for i in range(sums))}}, "
-        "{%${sums}, %${sums + 1}, %${sums + 2}, %${sums + 3}}, %${sums + 4}, keep, 1, 1, 0; */\n}"
-        : ${", ".join('"+f"(sum[%d])' % i for i in range(sums))}
+    asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %${sums + 5}, 0;\n/*sm_90a ${product(sums)} */\n}"
+        : ${", ".join('"+f"(sum[%d])' % n for n in range(sums))}
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(weights), "r"(keep) : "memory");
 }
 
@@ -73,7 +83,7 @@ static inline void multiply(float *sum, const uint *a, ulong weights, int keep)
 % for pieces in range(tile_out // piece_out):
 static inline void products_done_${pieces}(float *sum, uint *a)
 {
-    asm volatile("/*sm_90a wgmma.wait_group.sync.aligned ${pieces}; */" : ${", ".join(['"+f"(sum[%d])' % i for i in range(sums)] + ['"+r"(a[%d])' % i for i in range(chunk // 4 * parts)])} :: "memory");
+    asm volatile("/*sm_90a wgmma.wait_group.sync.aligned ${pieces}; */" : ${", ".join(['"+f"(sum[%d])' % n for n in range(sums)] + ['"+r"(a[%d])' % n for n in range(8 * vec // 4 * parts)])} :: "memory");
 }
 % endfor
 % else:

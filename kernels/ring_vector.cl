@@ -3,13 +3,21 @@
  * value[0 .. CHANNELS) = mask * B of channels [channel, channel + CHANNELS); `below` is a row of the ring, in elements. */
 #define VEC ${vec}
 #define CHANNELS_AT_ONCE ${channels_at_once}
+% if vec > 1 and dtype == "float16":
+static inline float half_of(ushort bits) { return vload_half(0, (const half *)&bits); }
+% endif
 % if vec == 1:
 #define vec_t acc_t
 static inline vec_t load_ring(__global const data_t *p) { return load_data(p, 0); }
 % else:
 #define vec_t ${"double" if accumulator == "float64" else "float"}${vec}
 % if dtype == "float16":
-static inline vec_t load_ring(__global const data_t *p) { return vload_half${vec}(0, p); }
+/* One load of all, for not every compiler makes one of vload_half. */
+static inline vec_t load_ring(__global const data_t *p)
+{
+    const ushort${vec} bits = *(__global const ushort${vec} *)p;
+    return (vec_t)(${", ".join("half_of(bits.s%x)" % n for n in range(vec))});
+}
 % elif dtype == "bfloat16":
 static inline vec_t load_ring(__global const data_t *p) { return as_float${vec}(convert_uint${vec}(*(__global const ushort${vec} *)p) << 16); }
 % else:

@@ -29,9 +29,9 @@ class Subject:
     deterministic: bool = False
 
     @classmethod
-    def typical(cls, which: str, variant: Variant, dtype: str) -> "Subject":
-        """What says most about a variant in one go."""
-        return cls(which, variant, BY_NAME["plain"], dtype, dtype)
+    def typical(cls, which: str, variant: Variant, dtype: str) -> "tuple[Subject, ...]":
+        """What says most about a variant in little time: a few channels, and many, with several offset groups and with one."""
+        return tuple(cls(which, variant, BY_NAME[name], dtype, dtype) for name in ("plain", "deep", "deep-v1"))
 
     @property
     def needs(self) -> frozenset[str]:
@@ -113,8 +113,8 @@ def subjects() -> Iterator[Subject]:
     for which, variants in PASSES.items():
         for variant in variants:
             for dtype in ("float32", "float64", "float16", "bfloat16"):
-                yield Subject.typical(which, variant, dtype)
-            for name in ("conv", "groups", "nan", "far", "openvino-border"):
+                yield from Subject.typical(which, variant, dtype)
+            for name in ("conv", "groups", "nan", "far", "openvino-border", "deep-conv", "deep-nan", "deep-far", "deep-range"):
                 yield Subject(which, variant, BY_NAME[name])
             if which != "forward":
                 yield Subject(which, variant, BY_NAME["larger"], deterministic=True)

@@ -18,6 +18,9 @@ _FAR = 4
 _LANES = 32
 """Work-items that a GPU takes through each instruction together, or more."""
 
+_UNITS = {"wgmma": 8, "mma": 5, "dmma": 2}
+"""How many multiply-adds a matrix unit does, by variant, while the others do one."""
+
 _MISFIT = 4
 """How much slower a variant is on a kind of device that it isn't made for."""
 
@@ -43,7 +46,7 @@ def cost(which: str, request: Request, device: "Device", variant: Variant, tile:
     schedule = variant.schedule(request, device, tile)
     effort = 1 + _loads(sizes) + _sampling(which, request, sizes)
     misfit = 1 if variant.suits(request, device) else _MISFIT
-    return effort * _waste(which, request, sizes) * _idle(schedule, device) * _bands(schedule) * misfit
+    return effort * _waste(which, request, sizes) * _idle(schedule, device) * _bands(schedule) * misfit / _UNITS.get(variant.name, 1)
 
 
 def _loads(sizes: Mapping[str, int]) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from clconv.nvidia import brought_out, hides
 from offline.toolchain import Refused, device_libraries, libclc, ptxas, run, tool, version
 
 Figures: TypeAlias = Mapping[str, int]
@@ -108,9 +109,12 @@ def intel(source: Source, name: str) -> Figures:
 def nvidia(source: Source, name: str) -> Figures:
     """Compile to PTX with clang, whose front end isn't NVIDIA's (it must be told to know `asm`), and assemble that with ptxas."""
     code = str(source.folder / "kernel.ptx")
-    cc1 = ["-mlink-builtin-bitcode", libclc(), "-target-cpu", "sm_80", "-target-feature", "+ptx70"]
+    cc1 = ["-mlink-builtin-bitcode", libclc(), "-target-cpu", name, "-target-feature", "+ptx80"]
     through = [word for argument in cc1 for word in ("-Xclang", argument)]
     _clang(source, "-O3", "-target", "nvptx64--nvidiacl", "-fgnu-keywords", *through, "-S", "-o", code)
+    if hides(source.file.read_text(encoding="utf-8")):
+        Path(code).write_bytes(brought_out(Path(code).read_bytes()))
+        name += "a"
     log = run([ptxas(), f"-arch={name}", "-v", code, "-o", str(source.folder / "kernel.cubin")])
     return {
         "simd": 32,

@@ -1,0 +1,140 @@
+## Samples as a matrix unit's fragments take them, for forward_matrix: plans, the corners that are fetched, what becomes of them.
+## Needs sample, ring, strips, plan, matrix, and the names of forward_matrix.
+<%namespace name="plan" file="plan.cl"/>\
+<% corners = 4 if offset_groups else 1 %>\
+/* First offset group of a chunk. */
+static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
+
+/* The power of two that brings `most` to [2**14, 2**15), as near as there is one; and the inverse of such a power. */
+static inline float scale_for(float most) { return as_float((268u - clamp(as_uint(most) >> 23, 15u, 254u)) << 23); }
+static inline float inverse(float scale) { return as_float((254u << 23) - as_uint(scale)); }
+
+/* The plans of a chunk's offset groups, all taps and a team's pixels, their masks scaled; a pixel's two work-items share its plans. */
+static inline void make_plans(
+    __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
+% if offset_groups:
+    __global const offset_t *restrict offset,
+% endif
+% if has_mask:
+    __global const mask_t *restrict mask,
+% endif
+    long at, int first_channel, int chunk, int height, int width, int out_height, int out_width)
+{
+    const int mine = (int)get_local_id(0) % TEAM_PIXELS;
+    const int half_of = (int)get_local_id(0) % TEAM / TEAM_PIXELS;
+    const int pixels = out_height * out_width;
+    const int n = (int)(at / pixels);
+    const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+    const int oy = p.x, ox = p.y;
+    const index_t pixel = (index_t)oy * out_width + ox;
+    float most = 0.0f;
+    for (int begin = half_of; begin < PLANS * TAPS; begin += 2 * BATCH) {
+        plan_t made[BATCH];
+        #pragma unroll
+        for (int b = 0; b < BATCH; ++b) {
+            const int i = min(begin + 2 * b, PLANS * TAPS - 1);
+            const int tap = i % TAPS;
+% if offset_groups:
+            const int g = min(chunk_group(first_channel, chunk) + i / TAPS, SAMPLE_GROUPS - 1);
+% endif
+            made[b] = ${plan.here("g")};
+        }
+        #pragma unroll
+        for (int b = 0; b < BATCH; ++b) {
+            __global const float *corner = largest + PLAN_PIXEL(made[b]);
+% if offset_groups:
+            most = fmax(most, fabs(made[b].y) * fmax(fmax(corner[0], corner[1]), fmax(corner[width + 1], corner[width + 2])));
+% else:
+            most = fmax(most, corner[0]);
+% endif
+            if (begin + 2 * b < PLANS * TAPS) plan[(begin + 2 * b) * TEAM_PIXELS + mine] = made[b];
+        }
+    }
+    largest_in[half_of * TEAM_PIXELS + mine] = most;
+    team_barrier();
+    const float scale = scale_for(fmax(largest_in[mine], largest_in[mine + TEAM_PIXELS]));
+    for (int i = half_of; i < PLANS * TAPS; i += 2) plan[i * TEAM_PIXELS + mine].y *= scale;
+    if (half_of == 0) scales[mine] = scale;
+    team_barrier();
+}
+
+/* Of the 8 lanes that share two rows of the fragments, each samples VEC channels of both, so that together they read whole lines: row h of
+ * the pair, of the lane's rows r (0) or 8 further (1). Its channels, whether they are real, and their plan: */
+static inline int in_group(int chunk) { return chunk * CHUNK + (int)get_local_id(0) % 8 * VEC; }
+static inline int real(int channel) { return GROUP_IN % CHUNK == 0 || channel < GROUP_IN; }
+static inline plan_t plan_here(__local const plan_t *plan, int first_channel, int chunk)
+{
+    const int c = in_group(chunk);
+    const int g = PLANS > 1 && real(c) ? (first_channel + c) / SAMPLE_CHANNELS - chunk_group(first_channel, chunk) : 0;
+    return plan[g * TAPS * TEAM_PIXELS];
+}
+
+/* Begin to fetch the corners of what a lane samples of a pair of rows. */
+static inline void fetch(__global const data_t *restrict ring, __local const plan_t *plan, int first_channel, int chunk, int below, uint4 *raw)
+{
+    const int c = in_group(chunk);
+    #pragma unroll
+    for (int h = 0; h < 2; ++h) {
+        const plan_t p = plan_here(plan + h, first_channel, chunk);
+        __global const data_t *from = ring + (real(c) ? (long)PLAN_PIXEL(p) * IN_CHANNELS + first_channel + c : 0);
+% for corner in range(corners):
+        raw[h * ${corners} + ${corner}] = *(__global const uint4 *)(from + ${("0", "IN_CHANNELS", "below", "below + IN_CHANNELS")[corner]});
+% endfor
+    }
+}
+
+<%def name="blended(corner, i, value)">\
+v[${i}] = ${("fma(weight[%d], %s, v[%d])" % (corner, value, i)) if corner else "weight[0] * %s" % value};\
+</%def>\
+/* What was fetched of one row as samples in halves: VEC channels, the parts one after another. */
+static inline void sample(const uint4 *raw, plan_t p, uint *halves)
+{
+    float v[VEC];
+% if offset_groups:
+    const float bottom = p.y * p.z, top = p.y - bottom;
+    const float weight[4] = {top - top * p.w, top * p.w, bottom - bottom * p.w, bottom * p.w};
+% else:
+    const float weight[1] = {p.y};
+% endif
+% for corner in range(corners):
+% for i in range(4):
+% if dtype == "float32":
+    ${blended(corner, i, "as_float(raw[%d].s%d)" % (corner, i))}
+% else:
+    const float2 pair_${corner}_${i} = widen(raw[${corner}].s${i});
+    ${blended(corner, 2 * i, "pair_%d_%d.x" % (corner, i))}
+    ${blended(corner, 2 * i + 1, "pair_%d_%d.y" % (corner, i))}
+% endif
+% endfor
+% endfor
+    #pragma unroll
+    for (int pair = 0; pair < VEC / 2; ++pair) {
+        const float first = v[2 * pair], second = v[2 * pair + 1];
+% if parts == 2:
+        const float high_0 = as_float(as_uint(first) & 0xffffe000u), high_1 = as_float(as_uint(second) & 0xffffe000u);
+        halves[pair] = two_halves(high_0, high_1);
+        halves[VEC / 2 + pair] = two_halves(first - high_0, second - high_1);
+% else:
+        halves[pair] = two_halves(first, second);
+% endif
+    }
+}
+
+/* A pair of rows as row r of the fragments of all parts and steps: a lane keeps what it has of its own row, and exchanges the rest with
+ * the lane that has the other unit of channels. */
+static inline void sample_rows(const uint4 *raw, __local const plan_t *plan, int first_channel, int chunk, int r, uint *a)
+{
+    const int upper = (int)get_local_id(0) % 8 / LANES; /* which of the two rows, and which unit, is the lane's own */
+    uint halves[2][PARTS * VEC / 2];
+    #pragma unroll
+    for (int h = 0; h < 2; ++h) sample(raw + h * ${corners}, plan_here(plan + h, first_channel, chunk), halves[h]);
+    #pragma unroll
+    for (int i = 0; i < PARTS * VEC / 2; ++i) {
+        const uint kept = upper ? halves[1][i] : halves[0][i];
+        const uint got = of_other_unit(upper ? halves[0][i] : halves[1][i]);
+        const int part = i / (VEC / 2), pair = i % (VEC / 2);
+        const int at = (part * STEPS + pair / 2) * 4 + pair % 2 * 2 + r;
+        a[at] = upper ? got : kept;
+        a[at + VEC / 4 * 4] = upper ? kept : got;
+    }
+}
