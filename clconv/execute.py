@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from threading import Lock
 
 import numpy as np
@@ -26,11 +27,15 @@ def driver_errors(device: cl.Device, doing: str) -> Iterator[None]:
     try:
         yield
     except cl.Error as error:
-        where = f"{device.name.strip()} ({device.platform.name}) failed while {doing}: {error}"
-        if isinstance(error, cl.MemoryError) or any(code in str(error) for code in _OUT_OF_MEMORY):
-            limits = f"the device has {device.global_mem_size} bytes, {device.max_mem_alloc_size} at most in one buffer"
-            raise OutOfMemoryError(f"{where}; {limits}") from error
-        raise DeviceError(where) from error
+        raise _account(error, device, doing) from error
+
+
+def _account(error: cl.Error, device: cl.Device, doing: str) -> DeviceError | OutOfMemoryError:
+    where = f"{device.name.strip()} ({device.platform.name}) failed while {doing}: {error}"
+    if isinstance(error, cl.MemoryError) or any(code in str(error) for code in _OUT_OF_MEMORY):
+        limits = f"the device has {device.global_mem_size} bytes, {device.max_mem_alloc_size} at most in one buffer"
+        return OutOfMemoryError(f"{where}; {limits}")
+    return DeviceError(where)
 
 
 def allocate(context: cl.Context, device: cl.Device, name: str, size: int) -> cl.Buffer:
@@ -51,24 +56,27 @@ def run(
 ) -> list[cl.Event]:
     """Enqueue the steps one after another and return what a later command has to wait for.
 
-    Each step waits for the one before it, so that out-of-order queues are right too.
+    Where the queue may run commands out of order, each step waits for the one before it.
     """
     events = list(wait_for)
-    for step in steps:
-        events = [_enqueue(step, queue, buffers, events)]
+    context, device, in_order = queue.context, queue.device, _in_order(queue)
+    for number, step in enumerate(steps):
+        launch = _zero(step.buffer, buffers[step.buffer].size) if isinstance(step, Fill) else step
+        kernel = compiled(context, device, launch.kernel)
+        log.info("launch %s, global %s, local %s", launch.kernel.name, launch.global_size, launch.local_size)
+        try:
+            event = kernel.enqueue(queue, launch, [buffers[name] for name in launch.buffers], None if in_order and number else events)
+        except cl.Error as error:
+            raise _account(error, device, f"launching {launch.kernel.name}") from error
+        if (traced := _traced.get()) is not None:
+            traced.append((launch.kernel.name, event))
+        events = [event]
     return events
 
 
-def _enqueue(step: Step, queue: cl.CommandQueue, buffers: Mapping[str, cl.Buffer], events: Sequence[cl.Event]) -> cl.Event:
-    if isinstance(step, Fill):
-        step = _zero(step.buffer, buffers[step.buffer].size)
-    kernel = compiled(queue.context, queue.device, step.kernel)
-    log.info("launch %s, global %s, local %s", step.kernel.name, step.global_size, step.local_size)
-    with driver_errors(queue.device, f"launching {step.kernel.name}"):
-        event = kernel.enqueue(queue, step, [buffers[name] for name in step.buffers], events)
-    if (traced := _traced.get()) is not None:
-        traced.append((step.kernel.name, event))
-    return event
+@lru_cache(maxsize=64)
+def _in_order(queue: cl.CommandQueue) -> bool:
+    return not queue.properties & cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[
     pixels = ring_pixels(problem)
     tile_pixels, items = 32, lanes(device, 256)
     arguments: dict[str, Value] = {
-        "channels": problem.in_channels, "block": 32, "tile_pixels": tile_pixels, "items": items,
+        "channels": problem.in_channels, "block": 64, "tile_pixels": tile_pixels, "items": items,
         "sizes": doubt_bits > 0, "doubt_bits": doubt_bits, **storage(problem.dtype, ring_wide(problem)),
     }  # fmt: skip
     scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))

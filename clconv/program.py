@@ -31,31 +31,33 @@ class Compiled:
     lock: threading.Lock = field(default_factory=threading.Lock)
     typed: bool = False
 
-    def enqueue(self, queue: cl.CommandQueue, launch: Launch, buffers: Sequence[cl.Buffer], wait_for: Sequence[cl.Event]) -> cl.Event:
+    def enqueue(self, queue: cl.CommandQueue, launch: Launch, buffers: Sequence[cl.Buffer], wait_for: list[cl.Event] | None) -> cl.Event:
         """Enqueue one launch, after `wait_for`."""
         with self.lock:
             if not self.typed:  # pyopencl sets arguments 20 times faster when it knows their types
                 self.kernel.set_scalar_arg_dtypes([None] * len(buffers) + [scalar.dtype for scalar in launch.scalars])
                 self.typed = True
             self.kernel.set_args(*buffers, *launch.scalars)
-            return cl.enqueue_nd_range_kernel(queue, self.kernel, launch.global_size, launch.local_size, wait_for=list(wait_for))
+            return cl.enqueue_nd_range_kernel(queue, self.kernel, launch.global_size, launch.local_size, wait_for=wait_for)
 
 
 @dataclass
 class _Entry:
+    context: cl.Context
     lock: threading.Lock = field(default_factory=threading.Lock)
     compiled: Compiled | None = None
 
 
-_entries: "OrderedDict[tuple[cl.Context, cl.Device, Kernel], _Entry]" = OrderedDict()
+_entries: "OrderedDict[tuple[int, int, Kernel], _Entry]" = OrderedDict()
+"""By the handles of context and device, which an entry keeps alive."""
 _entries_lock = threading.Lock()
 
 
 def compiled(context: cl.Context, device: cl.Device, kernel: Kernel) -> Compiled:
     """The compiled kernel, built on first use; other threads that want the same one wait for that build."""
-    key = (context, device, kernel)
+    key = (context.int_ptr, device.int_ptr, kernel)
     with _entries_lock:
-        entry = _entries.setdefault(key, _Entry())
+        entry = _entries.setdefault(key, _Entry(context))
         _entries.move_to_end(key)
         if len(_entries) > CAPACITY:
             _entries.popitem(last=False)

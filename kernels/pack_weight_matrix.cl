@@ -14,38 +14,25 @@
 #define DOUBT_BITS ${doubt_bits}
 #define DEPTH (GROUP_IN * TAPS)
 
-static inline float largest(__local float *all, float mine)
+/* Of all work-items: the largest x, the sums of y and z. */
+static inline float4 combined(__local float4 *all, float4 mine)
 {
     const int t = (int)get_local_id(0);
     all[t] = mine;
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int half_of = ITEMS / 2; half_of > 0; half_of /= 2) {
-        if (t < half_of) all[t] = fmax(all[t], all[t + half_of]);
+        if (t < half_of) all[t] = (float4)(fmax(all[t].x, all[t + half_of].x), all[t].yzw + all[t + half_of].yzw);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    const float most = all[0];
+    const float4 result = all[0];
     barrier(CLK_LOCAL_MEM_FENCE);
-    return most;
-}
-
-static inline int total(__local float *all, int mine)
-{
-    const int t = (int)get_local_id(0);
-    all[t] = (float)mine;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (int half_of = ITEMS / 2; half_of > 0; half_of /= 2) {
-        if (t < half_of) all[t] += all[t + half_of];
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    const int sum = (int)all[0];
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return sum;
+    return result;
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void pack_weight_matrix(__global const data_t *weight, __global half *packed, __global float *unscale)
 {
-    __local float all[ITEMS];
+    __local float4 all[ITEMS];
     const int t = (int)get_local_id(0);
     const int column = (int)get_group_id(0) % TILE_OUT;
     const int tile = (int)get_group_id(0) / TILE_OUT % TILES;
@@ -53,27 +40,25 @@ void pack_weight_matrix(__global const data_t *weight, __global half *packed, __
     const int out = tile * TILE_OUT + column;
     const index_t row = (index_t)(group * GROUP_OUT + min(out, GROUP_OUT - 1)) * DEPTH;
 
-    float most = 0.0f;
-    int strange = 0;
+    float4 seen = (float4)(0.0f); /* the largest; how many are strange */
     for (int k = t; k < DEPTH; k += ITEMS) {
         const float size = fabs(load_data(weight, row + k));
-        most = fmax(most, size);
-        strange += !(size <= FLT_MAX);
+        seen.x = fmax(seen.x, size);
+        seen.y += !(size <= FLT_MAX);
     }
-    most = largest(all, most);
+    seen = combined(all, seen);
+    const float most = seen.x;
     const float least = ldexp(most, -DOUBT_BITS);
-    int small = 0, some = 0;
+    float4 counted = (float4)(0.0f); /* how many are too small; how many are there */
     for (int k = t; k < DEPTH; k += ITEMS) {
         const float size = fabs(load_data(weight, row + k));
-        some += size > 0.0f;
-        small += size > 0.0f && size < least;
+        counted.y += size > 0.0f && size < least;
+        counted.z += size > 0.0f;
     }
-    strange = total(all, strange);
-    small = total(all, small);
-    some = total(all, some);
+    counted = combined(all, counted);
     const int wanted = most > 0.0f && most <= FLT_MAX ? 13 - ilogb(most) : 0;
     const int exponent = clamp(wanted, -100, 100);
-    if (t == 0) unscale[get_group_id(0)] = strange > 0 || 8 * small > some || exponent != wanted ? NAN : ldexp(1.0f, -exponent);
+    if (t == 0) unscale[get_group_id(0)] = seen.y > 0.0f || 8.0f * counted.y > counted.z || exponent != wanted ? NAN : ldexp(1.0f, -exponent);
 
     __global half *to = packed + (index_t)(group * TILES + tile) * CHUNKS * TAPS * STAGE;
     for (int i = t; i < CHUNKS * TAPS * CHUNK; i += ITEMS) {
