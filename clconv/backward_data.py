@@ -77,11 +77,12 @@ def _contenders(device: "Device") -> int:
 
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """GPUs take few channels at a time where there are few, or no samples to share: it leaves more work-items a unit."""
+    """GPUs take few channels at a time where there are few, few samples, or none to share: it leaves more work-items a unit."""
     problem = request.problem
     channels = min(problem.group_in, problem.in_channels // problem.sample_groups)
-    few = device.kind != "cpu" and (channels <= 8 or not problem.offset_groups)
-    order = (2, 4, 8, 1) if few else (8, 4, 2, 1)
+    gpu = device.kind != "cpu"
+    idle = problem.out_pixels * problem.taps * problem.sample_groups < 256 * device.compute_units
+    order = (2, 4, 8, 1) if gpu and (channels <= 8 or not problem.offset_groups) else (4, 2, 8, 1) if gpu and idle else (8, 4, 2, 1)
     return tuple(Tile.of(item_channels=size) for size in order if size == 1 or size < 2 * channels)
 
 
@@ -135,11 +136,15 @@ def _block_supports(request: Request, device: "Device") -> str | None:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Chunks as large as still give every thread two tasks."""
+    """Chunks that keep the threads busy for the shortest time, what a vector tile pads included; of equals the largest."""
     problem = request.problem
-    wide = [size for size in (64, 32) if problem.batch * Chunks.of(problem, size).count >= 2 * device.compute_units]
     vec = vector(problem, device)
-    order = [*wide, 16, *(size for size in (64, 32) if size not in wide)]
+
+    def rounds(size: int) -> int:
+        chunks = Chunks.of(problem, size)
+        return ceil_div(problem.batch * chunks.count, device.compute_units) * round_up(chunks.size, 2 * vec)
+
+    order = sorted((64, 32, 16), key=rounds)
     return tuple(Tile.of(vec=vec, item_rows=6, item_vecs=2, tile_pixels=96, chunk=size) for size in order)
 
 

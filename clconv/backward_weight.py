@@ -148,7 +148,7 @@ VARIANTS = (
         lambda request, device: refuses(request.problem) or ends_threads(device),
         _block_tiles,
         _block_schedule,
-        suits=lambda request, device: device.kind == "cpu",
+        suits=lambda request, device: device.kind == "cpu" and (request.problem.groups == 1 or request.problem.group_out >= 16),
     ),
     Variant("plain", lambda request, device: None, _tiles, _plain_schedule, guarded=False),
 )

@@ -50,21 +50,22 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Sums fill the vector registers: 6 x 2 of 16 where vectors are of 32 bytes, 6 x 4 of 32 where they are of 64."""
+    """Sums fill the vector registers: 6 x 2 of 16 where vectors are of 32 bytes, 6 x 4 or 12 x 2 of 32 where they are of 64.
+
+    First as many vectors as the outputs fill.
+    """
     problem = request.problem
     vec = vector(problem, device)
-    most = 4 if device.vector_width >= 16 else 2
-    tiles = []
-    for item_vecs in (most, 1):
-        for chunk in (256, 128, 384):
-            channels = min(problem.group_in, chunk)
-            taps = min(problem.taps, max(1, chunk // problem.group_in))
-            item_rows = 6 if item_vecs == most else 8
-            tiles.append(
-                Tile.of(vec=vec, item_rows=item_rows, item_vecs=item_vecs, tile_pixels=96, chunk_channels=channels, chunk_taps=taps)
-            )
-    narrow = problem.group_out <= vec
-    return tuple(tiles[3:] + tiles[:3] if narrow else tiles)
+    rows = {4: 6, 2: 12, 1: 8} if device.vector_width >= 16 else {2: 6, 1: 8}
+    widths = sorted(rows, key=lambda width: (width > max(1, ceil_div(problem.group_out, vec)), -width))
+    return tuple(
+        Tile.of(
+            vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_channels=min(problem.group_in, chunk),
+            chunk_taps=min(problem.taps, max(1, chunk // problem.group_in)),
+        )
+        for width in widths
+        for chunk in (256, 128, 384)
+    )  # fmt: skip
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
@@ -93,7 +94,7 @@ VARIANTS = (
         lambda request, device: refuses(request.problem) or ends_threads(device),
         _block_tiles,
         _block_schedule,
-        suits=lambda request, device: device.kind == "cpu",
+        suits=lambda request, device: device.kind == "cpu" and (request.problem.groups == 1 or request.problem.group_out >= 16),
     ),
     *forward_tile.VARIANTS,
     Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule, guarded=False),

@@ -73,7 +73,13 @@ def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ..
         for tile_pixels, rows_ahead in _shapes(unit, tile_out, request, device)
     )
     most_pixels = device.max_work_group // 2
-    return tuple(tile for tile in tiles if tile["tile_pixels"] <= most_pixels and _local_bytes(problem, tile) <= device.local_memory)
+    fits = [tile for tile in tiles if tile["tile_pixels"] <= most_pixels and _local_bytes(problem, tile) <= device.local_memory]
+
+    def groups(tile: Tile) -> int:
+        return ceil_div(problem.out_pixels, tile["tile_pixels"]) * problem.groups * ceil_div(problem.group_out, tile["tile_out"])
+
+    busy = [tile for tile in fits if groups(tile) >= device.compute_units]
+    return tuple(dict.fromkeys([*busy, *sorted(fits, key=groups, reverse=True)]))
 
 
 def _shapes(unit: str, tile_out: int, request: Request, device: "Device") -> tuple[tuple[int, int], ...]:

@@ -59,6 +59,11 @@ def _grouped_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     )  # fmt: skip
 
 
+def _grouped_busy(problem: Problem, device: "Device") -> bool:
+    """Whether work-groups of 64 pixels occupy every compute unit."""
+    return ceil_div(problem.out_pixels, 64) * problem.groups // _together(problem) >= device.compute_units
+
+
 def _grouped_local(problem: Problem, tile: Tile) -> int:
     plans = chunk_plans(problem, 0, tile["together"] * problem.group_in) * problem.taps * tile["tile_pixels"] * 4
     return (plans + problem.taps * problem.group_in * problem.group_out * tile["together"]) * accumulator_bytes(problem)
@@ -174,7 +179,7 @@ VARIANTS = (
         _grouped_supports,
         _grouped_tiles,
         _grouped_schedule,
-        suits=lambda request, device: device.kind != "cpu" and request.problem.groups > 1,
+        suits=lambda request, device: device.kind != "cpu" and request.problem.groups > 1 and _grouped_busy(request.problem, device),
     ),
     *(
         Variant(
