@@ -136,13 +136,16 @@ def _block_supports(request: Request, device: "Device") -> str | None:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Chunks that keep the threads busy for the shortest time, what a vector tile pads included; of equals the largest."""
+    """Chunks that keep the threads busy for the shortest time, of equals the largest.
+
+    A chunk costs its channels, as far as vector tiles pad them, and its samples, which cost about as much as 32 channels.
+    """
     problem = request.problem
     vec = vector(problem, device)
 
     def rounds(size: int) -> int:
         chunks = Chunks.of(problem, size)
-        return ceil_div(problem.batch * chunks.count, device.compute_units) * round_up(chunks.size, 2 * vec)
+        return ceil_div(problem.batch * chunks.count, device.compute_units) * (round_up(chunks.size, 2 * vec) + 32)
 
     order = sorted((64, 32, 16), key=rounds)
     return tuple(Tile.of(vec=vec, item_rows=6, item_vecs=2, tile_pixels=96, chunk=size) for size in order)

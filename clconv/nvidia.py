@@ -10,6 +10,10 @@ _LOCAL_MEMORY = {(7, 0): 96, (7, 5): 64, (8, 0): 163, (8, 6): 99, (8, 7): 163, (
 _HIDDEN = re.compile(r"/\*(sm_\w+) (.*?)\*/")
 
 
+UNITS = ("wgmma", "mma", "dmma")
+"""Ways to the matrix units, and the variants that take them: Hopper's, Ampere's of halves, and of float64."""
+
+
 def capability(handle: cl.Device) -> tuple[int, int] | None:
     """Compute capability of an NVIDIA device."""
     if "cl_nv_device_attribute_query" not in handle.extensions:

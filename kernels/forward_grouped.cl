@@ -75,6 +75,7 @@ void forward_grouped(
         const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
         const int oy = p.x, ox = p.y;
         const index_t pixel = (index_t)oy * out_width + ox;
+        (void)pixel; /* an ordinary convolution has no offsets to read */
         const int tap = i / TILE_PIXELS % TAPS;
 % if offset_groups:
         const int g = min(first_plan + i / (TILE_PIXELS * TAPS), SAMPLE_GROUPS - 1);
@@ -97,6 +98,7 @@ void forward_grouped(
         #pragma unroll
         for (int i = 0; i < ITEM_PIXELS; ++i) sum[i][o] = start;
     }
+    #pragma unroll 1
     for (int tap = 0; tap < TAPS; ++tap) {
         acc_t value[ITEM_PIXELS][GROUP_IN];
         #pragma unroll

@@ -67,7 +67,7 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 </%def>\
 <%def name="fetch_corners()">\
 {
-            if (tap == 0 && chunk < CHUNKS && (chunk == 0 || (PLANS > 1 ? CHUNKS > 1 : chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1)))) {
+            if (tap == 0 && chunk < CHUNKS && new_plans(first_channel, chunk)) {
                 team_barrier();
                 plans = plans + 1 < 3 ? plans + 1 : 0;
                 make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}
@@ -228,7 +228,7 @@ void forward_matrix(
         summed_tap = last_tap ? 0 : summed_tap + 1;
         if (last_tap) {
             ++summed_chunk;
-            if (s + 1 < STEPS_IN_ALL && (PLANS > 1 ? CHUNKS > 1 : chunk_group(first_channel, summed_chunk) != chunk_group(first_channel, summed_chunk - 1))) {
+            if (s + 1 < STEPS_IN_ALL && new_plans(first_channel, summed_chunk)) {
 % if unit == "wgmma" and not exact:
                 const float before[2] = {${unscaled(0)}, ${unscaled(1)}};
 % endif

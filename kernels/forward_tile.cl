@@ -61,6 +61,17 @@
 
 static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * TILE_K) / SAMPLE_CHANNELS; }
 
+/* Whether a chunk needs other plans than the one before it. */
+static inline int new_plans(int first_channel, int chunk)
+{
+% if plans > 1:
+    (void)first_channel, (void)chunk;
+    return 1;
+% else:
+    return chunk == 0 || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1);
+% endif
+}
+
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void forward_tile(
     __global const data_t *restrict ring,
@@ -99,13 +110,14 @@ void forward_tile(
         for (int i = 0; i < SUMS_PIXELS; ++i) sum[j][i] = (sum_t)(ACC(0.0));
 
     for (int chunk = 0; chunk < CHUNKS; ++chunk) {
-        if (chunk == 0 || PLANS > 1 || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1)) {
+        if (new_plans(first_channel, chunk)) {
             for (int i = t; i < PLANS * TAPS * TILE_PIXELS; i += ITEMS) {
                 const long at = min(first + i % TILE_PIXELS, end - 1);
                 const int n = (int)(at / pixels);
                 const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
                 const int oy = p.x, ox = p.y;
                 const index_t pixel = (index_t)oy * out_width + ox;
+                (void)pixel; /* an ordinary convolution has no offsets to read */
                 const int tap = i / TILE_PIXELS % TAPS;
 % if offset_groups:
                 const int g = min(chunk_group(first_channel, chunk) + i / (TILE_PIXELS * TAPS), SAMPLE_GROUPS - 1);

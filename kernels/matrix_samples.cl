@@ -5,6 +5,17 @@
 /* First offset group of a chunk. */
 static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
 
+/* Whether a chunk needs other plans than the one before it. */
+static inline int new_plans(int first_channel, int chunk)
+{
+% if plans > 1:
+    (void)first_channel, (void)chunk;
+    return 1;
+% else:
+    return chunk == 0 || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1);
+% endif
+}
+
 /* The power of two that brings `most` to [2**14, 2**15), as near as there is one; and the inverse of such a power. */
 static inline float scale_for(float most) { return as_float((268u - clamp(as_uint(most) >> 23, 15u, 254u)) << 23); }
 static inline float inverse(float scale) { return as_float((254u << 23) - as_uint(scale)); }
@@ -27,6 +38,7 @@ static inline void make_plans(
     const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
     const int oy = p.x, ox = p.y;
     const index_t pixel = (index_t)oy * out_width + ox;
+    (void)pixel; /* an ordinary convolution has no offsets to read */
     float most = 0.0f;
     for (int begin = half_of; begin < PLANS * TAPS; begin += 2 * BATCH) {
         plan_t made[BATCH];

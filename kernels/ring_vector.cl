@@ -28,6 +28,7 @@ static inline vec_t load_ring(__global const data_t *p) { return *(__global cons
 static inline void sample_ring(__global const data_t *restrict ring, plan_t p, int channel, int below, acc_t *value)
 {
     __global const data_t *from = ring + (index_t)PLAN_PIXEL(p) * IN_CHANNELS + channel;
+    (void)below; /* an ordinary convolution has one corner */
     #pragma unroll
     for (int c = 0; c < CHANNELS_AT_ONCE; c += VEC) {
 % if offset_groups:
