@@ -77,12 +77,15 @@ def _contenders(device: "Device") -> int:
 
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """GPUs take few channels at a time where there are few, few samples, or none to share: it leaves more work-items a unit."""
+    """GPUs take few channels at a time where there are few or no samples to share: it leaves more work-items a unit.
+
+    Half as many as else where there are very few samples, or where 8 don't divide the channels.
+    """
     problem = request.problem
     channels = min(problem.group_in, problem.in_channels // problem.sample_groups)
     gpu = device.kind != "cpu"
-    idle = problem.out_pixels * problem.taps * problem.sample_groups < 256 * device.compute_units
-    order = (2, 4, 8, 1) if gpu and (channels <= 8 or not problem.offset_groups) else (4, 2, 8, 1) if gpu and idle else (8, 4, 2, 1)
+    less = problem.out_pixels * problem.taps * problem.sample_groups < 32 * device.compute_units or channels % 8
+    order = (2, 4, 8, 1) if gpu and (channels <= 8 or not problem.offset_groups) else (4, 2, 8, 1) if gpu and less else (8, 4, 2, 1)
     return tuple(Tile.of(item_channels=size) for size in order if size == 1 or size < 2 * channels)
 
 
@@ -138,14 +141,14 @@ def _block_supports(request: Request, device: "Device") -> str | None:
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     """Chunks that keep the threads busy for the shortest time, of equals the largest.
 
-    A chunk costs its channels, as far as vector tiles pad them, and its samples, which cost about as much as 32 channels.
+    A chunk costs its channels, as far as vector tiles pad them, and its samples, which cost about as much as 24 channels.
     """
     problem = request.problem
     vec = vector(problem, device)
 
     def rounds(size: int) -> int:
         chunks = Chunks.of(problem, size)
-        return ceil_div(problem.batch * chunks.count, device.compute_units) * (round_up(chunks.size, 2 * vec) + 32)
+        return ceil_div(problem.batch * chunks.count, device.compute_units) * (round_up(chunks.size, 2 * vec) + 24)
 
     order = sorted((64, 32, 16), key=rounds)
     return tuple(Tile.of(vec=vec, item_rows=6, item_vecs=2, tile_pixels=96, chunk=size) for size in order)
