@@ -24,9 +24,8 @@
  * weights [STAGES][STAGE], a ring of stages (see matrix); scales [TEAMS][3][64], of the last three plans; largest_in [ITEMS]. */
 <%
 corners = 4 if offset_groups else 1
-stage_vecs = 8 * vec * tile_out * parts // 8
+stage_vecs = vec * tile_out * parts
 items = 2 * tile_pixels
-stages = 4
 pieces = tile_out // piece_out
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 %>\
@@ -209,6 +208,8 @@ void forward_matrix(
         }
 % endif
         if (late) barrier(CLK_LOCAL_MEM_FENCE);
+        /* After the last step, too, on what is there: a branch around this, between a product's beginning and its end, made NVIDIA's
+         * assembler move sums that were under way. */
         ${sample("next")}
         ${fetch_corners()}
         const int last_tap = summed_tap + 1 == TAPS;

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from clconv import Device
+from clconv import Device, Plan, reference
 from clconv.check.cases import BY_NAME, CASES, TYPED, Case
+from clconv.check.closeness import relative_error
 from clconv.check.run import Subject
 from clconv.tuning import PASSES
 
@@ -47,3 +48,24 @@ def test_deterministic_gradients_are_bit_identical(case: Case, which: str, devic
         subject = Subject(which, variant, case, deterministic=True)
         if subject.refusal(device) is None:
             assert subject.differences(subject.plan(device)) == ""
+
+
+@pytest.mark.parametrize("precision", [None, "tf32"])
+@pytest.mark.parametrize("channels", [16, 128, 2048])
+def test_float32_is_accurate_over_any_depth(channels: int, precision: str | None, device: Device) -> None:
+    """Sums of up to 18,432 products: a matrix unit's own, which truncates, would be wrong by 1e-5; tf32 allows for 11 bits.
+
+    Variants that add all products one after another round more often, as an ordinary sum of float32 does.
+    """
+    case = Case("depth", (1, channels, 4, 9), (40, channels, 3, 3))
+    arrays: dict[str, Any] = {name: array for name, array in case.arrays().items() if name != "grad_output"}
+    want = reference.deform_conv2d(**arrays, **case.options)
+    for variant in PASSES["forward"]:
+        if Subject("forward", variant, case).refusal(device) is None:
+            plan = Plan(
+                case.input, case.weight, mask=True, bias=True, **case.options, precision=precision, device=device,
+                variants={"forward": variant.name},
+            )  # fmt: skip
+            error = relative_error(plan.forward(**arrays), want)
+            bound = 1e-3 if precision else 3e-6 if variant.name in ("tile", "plain") else 6e-7
+            assert error < bound, f"{variant.name}: {error}"
