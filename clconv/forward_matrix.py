@@ -3,6 +3,8 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clconv.layout import chunk_plans, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.schedule import (
@@ -120,7 +122,21 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     operands = present(problem, "input", "offset", "mask", "weight", "bias")
     items = tile["tile_pixels"]
     again = Launch(kernel, (*operands, "output", "doubts"), sizes(problem), (blocks * items, tiles), (items, 1))
-    return Schedule(unit, tile, (product, again), ring | {"doubts": blocks * tiles * 4}, (transpose,), (pack,), kept)
+    return Schedule(
+        unit, tile, (product, again), ring | {"doubts": blocks * tiles * 4}, (transpose,), (pack,), kept, _both(transpose, pack)
+    )
+
+
+def _both(transpose: Launch, pack: Launch) -> Launch:
+    """The launch that does what these two do."""
+    ring, weight = dict(transpose.kernel.arguments), dict(pack.kernel.arguments)
+    kernel = Kernel.of("ring_and_weight", {**ring, **weight, "wide": ring["wide"] or weight["wide"]})
+    assert transpose.local_size == pack.local_size
+    ring_groups = transpose.global_size[0] // _PACK_ITEMS
+    size = (transpose.global_size[0] + pack.global_size[0],)
+    return Launch(
+        kernel, (*transpose.buffers, *pack.buffers), (*transpose.scalars, np.int32(ring_groups)), size, pack.local_size, transpose.turns
+    )
 
 
 def _pack(unit: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:

@@ -76,7 +76,7 @@ class Schedule:
     """The steps of one pass in order, and the temporaries that they need, by name, in bytes.
 
     `shared` comes first: steps on the operands alone that several passes of one call have in common. `prepare` depends on the weight
-    alone: its temporaries, `kept`, may outlive a call when the weight stays.
+    alone: its temporaries, `kept`, may outlive a call when the weight stays. `both`, if there is one, does in one launch what these two do.
     """
 
     variant: str
@@ -86,9 +86,12 @@ class Schedule:
     shared: tuple[Step, ...] = ()
     prepare: tuple[Step, ...] = ()
     kept: Mapping[str, int] = field(default_factory=dict)
+    both: Launch | None = None
 
     def in_order(self, prepared: bool = False) -> tuple[Step, ...]:
         """All steps of a call, without those that prepare the weight where that has been done."""
+        if self.both and not prepared:
+            return (self.both, *self.steps)
         return (*self.shared, *(() if prepared else self.prepare), *self.steps)
 
     @property

@@ -148,8 +148,9 @@ def plans(which: str, request: Request, device: Device, all_tiles: bool = True) 
 
 
 def launches(schedule: Schedule) -> list[Launch]:
-    """All launches of a schedule, in order."""
-    return [step for step in schedule.in_order() if isinstance(step, Launch)]
+    """All launches of a schedule, in order: first those of a call whose weight was prepared before, then the others."""
+    steps = (*schedule.in_order(prepared=True), *schedule.prepare, *schedule.in_order())
+    return [step for step in dict.fromkeys(steps) if isinstance(step, Launch)]
 
 
 def branches() -> Iterator[Problem]:

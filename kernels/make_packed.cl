@@ -1,0 +1,65 @@
+/* What pack_weight_matrix does, for work-group `work_group` of ITEMS work-items. */
+#define DEPTH (GROUP_IN * TAPS)
+
+/* Of all work-items: the largest x, the sums of y and z. */
+static inline float4 combined(__local float4 *all, float4 mine)
+{
+    const int t = (int)get_local_id(0);
+    all[t] = mine;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int half_of = ITEMS / 2; half_of > 0; half_of /= 2) {
+        if (t < half_of) all[t] = (float4)(fmax(all[t].x, all[t + half_of].x), all[t].yzw + all[t + half_of].yzw);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    const float4 result = all[0];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return result;
+}
+
+static inline void make_packed(
+    int work_group, __local float4 *all, __global const data_t *restrict weight, __global half *restrict packed, __global float *restrict unscale)
+{
+    const int t = (int)get_local_id(0);
+    const int column = work_group % TILE_OUT;
+    const int tile = work_group / TILE_OUT % TILES;
+    const int group = work_group / (TILE_OUT * TILES);
+    const int out = tile * TILE_OUT + column;
+    const index_t row = (index_t)(group * GROUP_OUT + min(out, GROUP_OUT - 1)) * DEPTH;
+
+    float4 seen = (float4)(0.0f); /* the largest; how many are strange */
+    for (int k = t; k < DEPTH; k += ITEMS) {
+        const float size = fabs(load_data(weight, row + k));
+        seen.x = fmax(seen.x, size);
+        seen.y += !(size <= FLT_MAX);
+    }
+    seen = combined(all, seen);
+    const float most = seen.x;
+    const float least = ldexp(most, -DOUBT_BITS);
+    float4 counted = (float4)(0.0f); /* how many are too small; how many are there */
+    for (int k = t; k < DEPTH; k += ITEMS) {
+        const float size = fabs(load_data(weight, row + k));
+        counted.y += size > 0.0f && size < least;
+        counted.z += size > 0.0f;
+    }
+    counted = combined(all, counted);
+    const int wanted = most > 0.0f && most <= FLT_MAX ? 13 - ilogb(most) : 0;
+    const int exponent = clamp(wanted, -100, 100);
+    if (t == 0) unscale[work_group] = seen.y > 0.0f || 8.0f * counted.y > counted.z || exponent != wanted ? NAN : ldexp(1.0f, -exponent);
+
+    __global half *to = packed + (index_t)(group * TILES + tile) * CHUNKS * TAPS * STAGE;
+    for (int i = t; i < CHUNKS * TAPS * CHUNK; i += ITEMS) {
+        const int in_chunk = MATRIX_CHANNEL(i % CHUNK);
+        const int tap = i / CHUNK % TAPS;
+        const int chunk = i / (CHUNK * TAPS);
+        const int c = chunk * CHUNK + in_chunk;
+        const float value = c < GROUP_IN && out < GROUP_OUT ? ldexp(load_data(weight, row + c * TAPS + tap), exponent) : 0.0f;
+        __global half *stage = to + (index_t)(chunk * TAPS + tap) * STAGE;
+% if parts == 2:
+        const float high = as_float((as_uint(value) + 0x1000u) & 0xffffe000u); /* to the 11 bits of a half */
+        vstore_half_rte(high, (size_t)MATRIX_WEIGHT(0, column, in_chunk), stage);
+        vstore_half_rte(value - high, (size_t)MATRIX_WEIGHT(1, column, in_chunk), stage);
+% else:
+        vstore_half_rte(value, (size_t)MATRIX_WEIGHT(0, column, in_chunk), stage);
+% endif
+    }
+}
