@@ -1,0 +1,134 @@
+"""What is made before a product by matrix units, on any device: the ring of the input, its magnitudes, and the packed weight."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+import pyopencl.array as cla
+import pytest
+
+from clconv import Device, forward_matrix, nvidia
+from clconv.arrays import NumpyArray
+from clconv.execute import allocate, run
+from clconv.layout import ring_pixels
+from clconv.problem import Problem
+from clconv.queues import queue_for
+from clconv.schedule import Request, Step
+
+SHAPE, WEIGHT = (2, 40, 6, 9), (75, 40, 3, 2)
+BYTES: dict[str, Any] = {"input_ring": None, "input_sizes": np.float32, "packed_weight": np.float16, "packed_scales": np.float32}
+
+
+def _problem(dtype: str) -> Problem:
+    return Problem.create(
+        SHAPE, WEIGHT, offset_groups=1, mask=False, bias=False, stride=1, padding=1, dilation=1, dtypes={"input": dtype}
+    )  # fmt: skip
+
+
+def _made(steps: tuple[Step, ...], sizes: dict[str, int], operands: dict[str, NumpyArray], device: Device) -> dict[str, NumpyArray]:
+    """What the steps make of the operands, by name; poisoned before."""
+    queue = queue_for(device, None)
+    buffers: dict[str, Any] = {name: allocate(queue.context, queue.device, name, size) for name, size in sizes.items()}
+    for name, size in sizes.items():
+        cl.enqueue_copy(queue, buffers[name], np.full(size, 0xFF, np.uint8))
+    there = {name: cla.to_device(queue, array) for name, array in operands.items()}
+    run(steps, queue, {**buffers, **{name: array.base_data for name, array in there.items()}})
+    made = {name: np.empty(size // np.dtype(type_).itemsize, type_) for name, size in sizes.items() if (type_ := _type(name, operands))}
+    for name, array in made.items():
+        cl.enqueue_copy(queue, array, buffers[name])
+    queue.finish()
+    return made
+
+
+def _type(name: str, operands: dict[str, NumpyArray]) -> Any:
+    return BYTES[name] or operands["input"].dtype
+
+
+def _prepared(unit: str, dtype: str, device: Device, at_once: bool = False, **operands: NumpyArray) -> dict[str, NumpyArray]:
+    """By two launches, or by one."""
+    problem, able = _problem(dtype), replace(device, matrix_units=nvidia.UNITS, local_memory=227 << 10)
+    variant = next(variant for variant in forward_matrix.VARIANTS if variant.name == unit)
+    tile = next(tile for tile in variant.tiles(Request(problem), able) if tile["tile_out"] == 64)
+    schedule = variant.schedule(Request(problem), able, tile)
+    assert schedule.both is not None
+    sizes = {name: size for name, size in {**schedule.temporaries, **schedule.kept}.items() if name in BYTES}
+    return _made((schedule.both,) if at_once else (*schedule.shared, *schedule.prepare), sizes, operands, device)
+
+
+def _operands(dtype: str) -> dict[str, NumpyArray]:
+    rng = np.random.default_rng(7)
+    return {"input": rng.standard_normal(SHAPE).astype(dtype), "weight": rng.standard_normal(WEIGHT).astype(dtype)}
+
+
+across_units = pytest.mark.parametrize("unit", ["wgmma", "mma"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@across_units
+def test_one_launch_makes_what_two_make(unit: str, dtype: str, device: Device) -> None:
+    if "Portable" in device.platform:
+        pytest.skip("PoCL aborts where a barrier stands in a branch, be it one that the whole work-group takes")
+    operands = _operands(dtype)
+    one, two = (_prepared(unit, dtype, device, at_once, **operands) for at_once in (True, False))
+    assert {name: one[name].tobytes() == two[name].tobytes() for name in two} == dict.fromkeys(BYTES, True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_the_ring_is_the_input_among_zeros(dtype: str, device: Device) -> None:
+    operands = _operands(dtype)
+    made = _prepared("mma", dtype, device, **operands)
+    batch, channels, height, width = SHAPE
+    want = np.zeros((ring_pixels(_problem(dtype)), channels), dtype)
+    rows = want[width + 3 :].reshape(batch, height + 1, width + 1, channels)
+    rows[:, :height, :width] = operands["input"].transpose(0, 2, 3, 1)
+    assert np.array_equal(made["input_ring"].reshape(want.shape), want)
+    assert np.array_equal(made["input_sizes"], np.abs(want.astype(np.float32)).max(1))
+
+
+@pytest.mark.parametrize(("dtype", "parts"), [("float32", 2), ("float16", 1)])
+@across_units
+def test_packed_weights_are_the_weight(unit: str, dtype: str, parts: int, device: Device) -> None:
+    """The parts of an output's weights, in whatever order, add up to them, scaled; the rest is zeros."""
+    operands = _operands(dtype)
+    made = _prepared(unit, dtype, device, **operands)
+    outs, columns = WEIGHT[0], made["packed_scales"].size
+    packed = made["packed_weight"].astype(np.float64).reshape(columns // 64, -1, *_places(unit, parts))
+    shares = _by_column(packed, unit)[:outs] * made["packed_scales"][:outs, None, None].astype(np.float64)
+    sums = shares.sum(1) if parts == 2 else shares.reshape(outs, -1)
+    want = np.zeros_like(sums)
+    want[:, : operands["weight"][0].size] = operands["weight"].reshape(outs, -1)
+    assert np.allclose(np.sort(sums, 1), np.sort(want, 1), rtol=2.0**-21, atol=0)
+
+
+def _places(unit: str, parts: int) -> tuple[int, ...]:
+    """Axes of a stage of 64 columns: see kernels/matrix.cl."""
+    if unit == "wgmma":
+        return (parts, (2 if parts == 2 else 4), 8, 2, 8, 8)  # part, step, column / 8, place / 8, column % 8, place % 8
+    return (2, 8, 8, 4, 2, 4)  # step or pair of steps, column / 8, column % 8, lane, part or step, channel
+
+
+def _by_column(packed: NumpyArray, unit: str) -> NumpyArray:
+    """[column][part][all else]; of one part, mma has two steps in place of it."""
+    order = (0, 4, 6, 2, 1, 3, 5, 7) if unit == "wgmma" else (0, 3, 4, 6, 1, 2, 5, 7)
+    ordered = packed.transpose(order)
+    columns: NumpyArray = ordered.reshape(ordered.shape[0] * 64, ordered.shape[3], -1)
+    return columns
+
+
+def test_strange_weights_are_known_by_their_scale(device: Device) -> None:
+    operands = _operands("float32")
+    operands["weight"][3, 5, 1, 1] = np.nan
+    operands["weight"][4, 5, 1, 1] = np.inf
+    operands["weight"][5] *= 10.0 ** np.linspace(-30, 0, operands["weight"][5].size).reshape(WEIGHT[1:]).astype(np.float32)
+    made = _prepared("wgmma", "float32", device, **operands)
+    assert np.flatnonzero(np.isnan(made["packed_scales"])).tolist() == [3, 4, 5]
+
+
+def test_pixels_of_magnitudes_too_far_apart_are_marked(device: Device) -> None:
+    operands = _operands("float32")
+    operands["input"][1, ::2, 2, 3] *= 1e-9
+    made = _prepared("wgmma", "float32", device, **operands)
+    ring = made["input_ring"].reshape(-1, SHAPE[1])
+    height, width = SHAPE[2:]
+    assert np.flatnonzero(np.isnan(ring).any(1)).tolist() == [width + 3 + ((height + 1) + 2) * (width + 1) + 3]
