@@ -45,7 +45,7 @@ def _type(name: str, operands: dict[str, NumpyArray]) -> Any:
     return BYTES[name] or operands["input"].dtype
 
 
-def _prepared(unit: str, dtype: str, device: Device, at_once: bool = False, **operands: NumpyArray) -> dict[str, NumpyArray]:
+def _prepared(unit: str, dtype: str, device: Device, operands: dict[str, NumpyArray], at_once: bool = False) -> dict[str, NumpyArray]:
     """By two launches, or by one."""
     problem, able = _problem(dtype), replace(device, matrix_units=nvidia.UNITS, local_memory=227 << 10)
     variant = next(variant for variant in forward_matrix.VARIANTS if variant.name == unit)
@@ -70,14 +70,14 @@ def test_one_launch_makes_what_two_make(unit: str, dtype: str, device: Device) -
     if "Portable" in device.platform:
         pytest.skip("PoCL aborts where a barrier stands in a branch, be it one that the whole work-group takes")
     operands = _operands(dtype)
-    one, two = (_prepared(unit, dtype, device, at_once, **operands) for at_once in (True, False))
+    one, two = (_prepared(unit, dtype, device, operands, at_once) for at_once in (True, False))
     assert {name: one[name].tobytes() == two[name].tobytes() for name in two} == dict.fromkeys(BYTES, True)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_the_ring_is_the_input_among_zeros(dtype: str, device: Device) -> None:
     operands = _operands(dtype)
-    made = _prepared("mma", dtype, device, **operands)
+    made = _prepared("mma", dtype, device, operands)
     batch, channels, height, width = SHAPE
     want = np.zeros((ring_pixels(_problem(dtype)), channels), dtype)
     rows = want[width + 3 :].reshape(batch, height + 1, width + 1, channels)
@@ -91,7 +91,7 @@ def test_the_ring_is_the_input_among_zeros(dtype: str, device: Device) -> None:
 def test_packed_weights_are_the_weight(unit: str, dtype: str, parts: int, device: Device) -> None:
     """The parts of an output's weights, in whatever order, add up to them, scaled; the rest is zeros."""
     operands = _operands(dtype)
-    made = _prepared(unit, dtype, device, **operands)
+    made = _prepared(unit, dtype, device, operands)
     outs, columns = WEIGHT[0], made["packed_scales"].size
     packed = made["packed_weight"].astype(np.float64).reshape(columns // 64, -1, *_places(unit, parts))
     shares = _by_column(packed, unit)[:outs] * made["packed_scales"][:outs, None, None].astype(np.float64)
@@ -121,14 +121,14 @@ def test_strange_weights_are_known_by_their_scale(device: Device) -> None:
     operands["weight"][3, 5, 1, 1] = np.nan
     operands["weight"][4, 5, 1, 1] = np.inf
     operands["weight"][5] *= 10.0 ** np.linspace(-30, 0, operands["weight"][5].size).reshape(WEIGHT[1:]).astype(np.float32)
-    made = _prepared("wgmma", "float32", device, **operands)
+    made = _prepared("wgmma", "float32", device, operands)
     assert np.flatnonzero(np.isnan(made["packed_scales"])).tolist() == [3, 4, 5]
 
 
 def test_pixels_of_magnitudes_too_far_apart_are_marked(device: Device) -> None:
     operands = _operands("float32")
     operands["input"][1, ::2, 2, 3] *= 1e-9
-    made = _prepared("wgmma", "float32", device, **operands)
+    made = _prepared("wgmma", "float32", device, operands)
     ring = made["input_ring"].reshape(-1, SHAPE[1])
     height, width = SHAPE[2:]
     assert np.flatnonzero(np.isnan(ring).any(1)).tolist() == [width + 3 + ((height + 1) + 2) * (width + 1) + 3]
