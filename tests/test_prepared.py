@@ -32,7 +32,7 @@ def _made(steps: tuple[Step, ...], sizes: dict[str, int], operands: dict[str, Nu
     buffers: dict[str, Any] = {name: allocate(queue.context, queue.device, name, size) for name, size in sizes.items()}
     for name, size in sizes.items():
         cl.enqueue_copy(queue, buffers[name], np.full(size, 0xFF, np.uint8))
-    there = {name: cla.to_device(queue, array) for name, array in operands.items()}
+    there: dict[str, Any] = {name: cla.to_device(queue, array) for name, array in operands.items()}
     run(steps, queue, {**buffers, **{name: array.base_data for name, array in there.items()}})
     made = {name: np.empty(size // np.dtype(type_).itemsize, type_) for name, size in sizes.items() if (type_ := _type(name, operands))}
     for name, array in made.items():
