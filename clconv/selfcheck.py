@@ -73,7 +73,10 @@ def _check(which: str, variant: Variant, dtype: str, device: Device) -> str:
     """What is wrong with the variant, with a warning; empty if nothing is."""
     from clconv.check.run import Subject, run  # it makes plans, and plans ask here
 
-    outcomes = (run(subject, device) for subject in Subject.typical(which, variant, dtype))
+    few, *many = Subject.typical(which, variant, dtype)
+    outcomes = [run(few, device)]
+    if outcomes[0].verdict == "refused":  # it is for many channels
+        outcomes = [run(subject, device) for subject in many]
     outcome = next((outcome for outcome in outcomes if outcome.verdict not in ("ok", "refused")), None)
     if outcome is None:
         return ""
