@@ -147,9 +147,10 @@ def _pack(unit: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, in
     """The launch that packs and scales the weight, and what it makes."""
     columns = problem.groups * round_up(problem.group_out, tile["tile_out"])
     way: dict[str, Value] = {"unit": unit, "parts": parts(problem), "vec": _vec(problem), "tile_out": tile["tile_out"]}
+    halves = columns * round_up(problem.group_in, _chunk(problem)) * problem.taps * parts(problem)
     way |= {"items": _PACK_ITEMS, "doubt_bits": _DOUBT_BITS[parts(problem)], **weight_specialisation(problem)}
-    depth = round_up(problem.group_in, _chunk(problem)) * problem.taps
-    kept = {"packed_weight": columns * depth * parts(problem) * 2, "packed_scales": columns * 4}
+    way["wide"] = problem.wide or halves >= 1 << 31
+    kept = {"packed_weight": 2 * halves, "packed_scales": 4 * columns}
     return Launch(Kernel.of("pack_weight_matrix", way), ("weight", *kept), (), (columns * _PACK_ITEMS,), (_PACK_ITEMS,)), kept
 
 

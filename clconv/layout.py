@@ -11,6 +11,9 @@ from clconv.schedule import Kernel, Launch, Value, accumulator_bytes, ceil_div, 
 if TYPE_CHECKING:
     from clconv.device import Device
 
+_STRIP = 16
+"""Columns of a strip, see kernels/strips.cl."""
+
 TRANSPOSE_BLOCK = 16
 """Pixels that a work-item of a transpose moves: a cache line of float32."""
 
@@ -59,7 +62,8 @@ def chunk_plans(problem: Problem, span: int, chunk: int) -> int:
 def refuses_ring(problem: Problem) -> str | None:
     """Why kernels that read a ring can't do a problem, if they can't."""
     below = (problem.width + 1) * problem.in_channels
-    if max(ring_pixels(problem), below, problem.out_height * problem.out_width) >= (1 << 31) - 1:
+    strip = _STRIP * problem.out_height
+    if max(ring_pixels(problem), below, problem.out_height * problem.out_width, strip) >= (1 << 31) - 1:
         return "it counts pixels, and the numbers in a row, in 32 bits"
     return None
 
