@@ -161,10 +161,22 @@ def _tile_schedule(unit: str, request: Request, device: "Device", tile: Tile) ->
         sizes(problem),
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items, problem.groups * ceil_div(problem.group_out, tile["tile_out"])),
         (items, 1),
-        (2 * problem.taps + problem.taps * tile["tile_k"]) * ceil_div(problem.group_in, tile["tile_k"])
-        + problem.taps * tile["tile_pixels"],
+        _tile_turns(problem, tile, items),
     )
     return Schedule(unit or "tile", tile, (launch,), ring, (transpose,), (pack,), packed)
+
+
+def _tile_turns(problem: Problem, tile: Tile, items: int) -> int:
+    """Loop turns of a work-item: for each chunk at each tap its passes over the panel, its share of the weights, and the depth; plans.
+
+    As if no loop were unrolled: drivers that count don't unroll all of these.
+    """
+    passes = ceil_div(tile["tile_pixels"] * (tile["tile_k"] // tile["vec"]), items)
+    copies = ceil_div(tile["tile_k"] * tile["tile_out"] // 4, items)
+    plans = ceil_div(chunk_plans(problem, problem.group_in, tile["tile_k"]) * problem.taps * tile["tile_pixels"], items)
+    across, down = ceil_div(tile["item_pixels"], 4), ceil_div(tile["item_out"], 4)
+    step = 1 + passes * (2 + 3 * tile["vec"]) + copies + tile["tile_k"] * (1 + across + down + across * (1 + down))
+    return ceil_div(problem.group_in, tile["tile_k"]) * (1 + problem.taps * step + plans) + tile["item_pixels"] * tile["item_out"]
 
 
 def _tile_suits(unit: str, request: Request, device: "Device") -> bool:
