@@ -13,11 +13,12 @@ FACTOR = 8
 and any n in practice, for the kernels sum in stages."""
 
 
-def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray, problem: Problem, call: str) -> str:
+def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray, problem: Problem, call: str, rounds: bool = True) -> str:
     """The worst elements with index, got, want and allowed, and the call that makes them; empty if all are right.
 
     Right is `error <= (FACTOR * eps(accumulator) + eps(factors)) * magnitude + eps(storage) * |want| + tiny`, with NaN exactly where the
-    reference has it. eps(factors) is 0 but for the output of problems whose products may be made of rounded factors.
+    reference has it. eps(factors) is 0 but for the output of problems whose products may be made of rounded factors, by a variant that
+    `rounds` them.
     tiny is FACTOR times the smallest normal number of the accumulator's type, for devices may flush what is below to zero, and the
     storage's smallest number.
     """
@@ -27,7 +28,7 @@ def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray,
     value = got.astype(np.float64)
     with np.errstate(invalid="ignore"):
         sums = np.finfo(problem.accumulator)
-        factors = problem.factor_eps if name == "output" else 0.0
+        factors = problem.factor_eps if name == "output" and rounds else 0.0
         tiny = FACTOR * float(sums.tiny) + float(storage.smallest_subnormal)
         allowed = (FACTOR * float(sums.eps) + factors) * magnitude + float(storage.eps) * np.abs(want) + tiny
         error = np.abs(value - want)
