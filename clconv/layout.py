@@ -26,17 +26,20 @@ def channels_last(problem: Problem) -> tuple[Launch, dict[str, int]]:
 def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[Launch, dict[str, int]]:
     """The launch that makes input_ring, the input with its channels innermost in a ring of zeros, in its own type; and that temporary.
 
-    With `doubt_bits` also input_sizes, each pixel's largest magnitude; pixels with too much that lies further below are marked.
+    With `doubt_bits` also input_sizes, the largest magnitude of each pixel and its neighbour; pixels with too much that lies further below
+    are marked.
     """
-    pixels = ring_pixels(problem)
-    tile_pixels, items = 32, lanes(device, 256)
+    pixels, bits = ring_pixels(problem), 8 * DTYPES[problem.dtype]
+    items = 1 << (lanes(device, 256).bit_length() - 1)
+    tile_pixels = min(1024 // bits, items)
     arguments: dict[str, Value] = {
-        "channels": problem.in_channels, "block": 64, "tile_pixels": tile_pixels, "items": items,
+        "channels": problem.in_channels, "block": 64, "tile_pixels": tile_pixels, "items": items, "bits": bits,
+        "per_word": 2 if bits == 16 and problem.in_channels % 2 == 0 else 1,
         "sizes": doubt_bits > 0, "doubt_bits": doubt_bits, **storage(problem.dtype, ring_wide(problem)),
     }  # fmt: skip
     scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
     temporaries = {"input_ring": pixels * problem.in_channels * DTYPES[problem.dtype]} | ({"input_sizes": pixels * 4} if doubt_bits else {})
-    size = (ceil_div(pixels, tile_pixels) * items,)
+    size = (ceil_div(pixels, tile_pixels - (doubt_bits > 0)) * items,)
     launch = Launch(Kernel.of("ring_last", arguments), ("input", *temporaries), scalars, size, (items,), 3 * problem.in_channels)
     return launch, temporaries
 

@@ -27,6 +27,7 @@ static inline void make_packed(
     const index_t row = (index_t)(group * GROUP_OUT + min(out, GROUP_OUT - 1)) * DEPTH;
 
     float4 seen = (float4)(0.0f); /* the largest; how many are strange */
+    #pragma unroll 8
     for (int k = t; k < DEPTH; k += ITEMS) {
         const float size = fabs(load_data(weight, row + k));
         seen.x = fmax(seen.x, size);
@@ -36,6 +37,7 @@ static inline void make_packed(
     const float most = seen.x;
     const float least = ldexp(most, -DOUBT_BITS);
     float4 counted = (float4)(0.0f); /* how many are too small; how many are there */
+    #pragma unroll 8
     for (int k = t; k < DEPTH; k += ITEMS) {
         const float size = fabs(load_data(weight, row + k));
         counted.y += size > 0.0f && size < least;
@@ -47,6 +49,7 @@ static inline void make_packed(
     if (t == 0) unscale[work_group] = seen.y > 0.0f || 8.0f * counted.y > counted.z || exponent != wanted ? NAN : ldexp(1.0f, -exponent);
 
     __global half *to = packed + (index_t)(group * TILES + tile) * CHUNKS * TAPS * STAGE;
+    #pragma unroll 4
     for (int i = t; i < CHUNKS * TAPS * CHUNK; i += ITEMS) {
         const int in_chunk = MATRIX_CHANNEL(i % CHUNK);
         const int tap = i / CHUNK % TAPS;

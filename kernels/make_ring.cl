@@ -1,13 +1,34 @@
-/* What ring_last does, for work-group `work_group` of ITEMS work-items. */
+/* What ring_last does, for work-group `work_group` of ITEMS work-items. Numbers are moved as they are, PER_WORD neighbouring channels at a
+ * time in a word_t. */
 #define CHANNELS ${channels}
-#define BLOCK ${block}
-#define TILE_PIXELS ${tile_pixels}
+#define PER_WORD ${per_word}
+#define WORDS (BLOCK / PER_WORD)
 #define ROWS (ITEMS / TILE_PIXELS)
-#define ITEM_CHANNELS (BLOCK / ROWS)
+#define ITEM_WORDS (WORDS / ROWS)
 #define ROW (TILE_PIXELS + 1)
+#define bits_t ${{2: "ushort", 4: "uint", 8: "ulong"}[bits // 8]}
+#define word_t ${{2: "ushort", 4: "uint", 8: "ulong"}[bits // 8 * per_word]}
+% if sizes:
+#define NEW_PIXELS (TILE_PIXELS - 1) /* the last is here for its neighbour's sake */
+
+/* The magnitude of channel `part` of a word. */
+static inline float magnitude(word_t word, int part)
+{
+% if dtype == "float32":
+    return fabs(as_float(word));
+% elif dtype == "bfloat16":
+    return fabs(as_float((uint)word >> 16 * part << 16));
+% else:
+    const ushort bits = (ushort)(word >> 16 * part);
+    return fabs(vload_half(0, (const half *)&bits));
+% endif
+}
+% else:
+#define NEW_PIXELS TILE_PIXELS
+% endif
 
 static inline void make_ring(
-    int work_group, __local acc_t *tile, ${"__local float *most_of, __local int *doubted, " if sizes else ""}
+    int work_group, __local word_t *tile, ${"__local float *most_of, __local int *doubted, " if sizes else ""}
     __global const data_t *restrict input, __global data_t *restrict ring, ${"__global float *restrict largest, " if sizes else ""}
     int batch, int height, int width)
 {
@@ -15,14 +36,15 @@ static inline void make_ring(
     const int mine = t % TILE_PIXELS;
     const int image = (height + 1) * (width + 1);
     const long last = (long)width + 3 + (long)batch * image;
-    const long first = (long)work_group * TILE_PIXELS;
+    const long first = (long)work_group * NEW_PIXELS;
 
     const long pixel = first + mine - (width + 3);
     const int n = (int)(pixel / image);
     const int row = (int)(pixel % image) / (width + 1);
     const int column = (int)(pixel % image) % (width + 1);
     const int inside = pixel >= 0 && n < batch && row < height && column < width;
-    __global const data_t *from = input + (inside ? ((index_t)n * CHANNELS * height + row) * width + column : 0);
+    __global const bits_t *from = (__global const bits_t *)input + (inside ? ((index_t)n * CHANNELS * height + row) * width + column : 0);
+    __global word_t *to = (__global word_t *)ring;
     const index_t plane = (index_t)height * width;
 % if sizes:
     float pixel_most = 0.0f, block_least = INFINITY;
@@ -31,19 +53,20 @@ static inline void make_ring(
 % endif
 
     for (int begin = 0; begin < CHANNELS; begin += BLOCK) {
-        const int count = min(BLOCK, CHANNELS - begin);
-        acc_t value[ITEM_CHANNELS];
+        word_t word[ITEM_WORDS];
         #pragma unroll
-        for (int i = 0; i < ITEM_CHANNELS; ++i) {
-            const int c = t / TILE_PIXELS + i * ROWS;
-            value[i] = inside && c < count ? load_data(from, (begin + c) * plane) : ACC(0.0);
+        for (int i = 0; i < ITEM_WORDS; ++i) {
+            const int c = begin + (t / TILE_PIXELS + i * ROWS) * PER_WORD;
+            word[i] = 0;
+            if (inside && (CHANNELS % BLOCK == 0 || c < CHANNELS))
+                word[i] = ${" | ".join("(word_t)from[(c + %d) * plane]%s" % (part, " << %d" % (bits * part) if part else "") for part in range(per_word))};
         }
         #pragma unroll
-        for (int i = 0; i < ITEM_CHANNELS; ++i) tile[(t / TILE_PIXELS + i * ROWS) * ROW + mine] = value[i];
+        for (int i = 0; i < ITEM_WORDS; ++i) tile[(t / TILE_PIXELS + i * ROWS) * ROW + mine] = word[i];
 % if sizes:
         float most = 0.0f;
         #pragma unroll
-        for (int i = 0; i < ITEM_CHANNELS; ++i) most = fmax(most, fabs(value[i]));
+        for (int i = 0; i < ITEM_WORDS * PER_WORD; ++i) most = fmax(most, magnitude(word[i / PER_WORD], i % PER_WORD));
         most_of[t] = most;
 % endif
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -53,24 +76,29 @@ static inline void make_ring(
         const float least = most * as_float((127u - DOUBT_BITS) << 23);
         int small = 0;
         #pragma unroll
-        for (int i = 0; i < ITEM_CHANNELS; ++i) small += value[i] != ACC(0.0) && fabs(value[i]) < least;
+        for (int i = 0; i < ITEM_WORDS * PER_WORD; ++i) {
+            const float size = magnitude(word[i / PER_WORD], i % PER_WORD);
+            small += size > 0.0f && size < least;
+        }
         doubt |= small > 1;
         pixel_most = fmax(pixel_most, most);
         if (most > 0.0f) block_least = fmin(block_least, most);
 % endif
         #pragma unroll
-        for (int i = t; i < TILE_PIXELS * BLOCK; i += ITEMS) {
-            const int c = i % BLOCK;
-            const long at = first + i / BLOCK;
-            if (at < last && c < count) store_data(ring, (index_t)at * CHANNELS + begin + c, tile[c * ROW + i / BLOCK]);
+        for (int i = t; i < NEW_PIXELS * WORDS; i += ITEMS) {
+            const int c = i % WORDS;
+            const long at = first + i / WORDS;
+            if (at < last && (CHANNELS % BLOCK == 0 || begin + c * PER_WORD < CHANNELS))
+                to[(index_t)at * (CHANNELS / PER_WORD) + begin / PER_WORD + c] = tile[c * ROW + i / WORDS];
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 % if sizes:
     if (doubt || block_least < pixel_most * as_float((127u - DOUBT_BITS) << 23)) doubted[mine] = 1;
+    if (t < TILE_PIXELS) most_of[t] = pixel_most;
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-    if (t < TILE_PIXELS && first + t < last) {
-        largest[first + t] = pixel_most;
+    if (t < NEW_PIXELS && first + t < last) {
+        largest[first + t] = fmax(pixel_most, most_of[t + 1]);
         if (doubted[t]) store_data(ring, (index_t)(first + t) * CHANNELS, NAN);
     }
 % endif

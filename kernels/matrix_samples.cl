@@ -55,7 +55,7 @@ static inline void make_plans(
         for (int b = 0; b < BATCH; ++b) {
             __global const float *corner = largest + PLAN_PIXEL(made[b]);
 % if offset_groups:
-            most = fmax(most, fabs(made[b].y) * fmax(fmax(corner[0], corner[1]), fmax(corner[width + 1], corner[width + 2])));
+            most = fmax(most, fabs(made[b].y) * fmax(corner[0], corner[width + 1]));
 % else:
             most = fmax(most, corner[0]);
 % endif

@@ -5,6 +5,8 @@
 <%include file="channels.cl"/>
 <%include file="matrix.cl"/>
 #define ITEMS ${items}
+#define BLOCK ${block}
+#define TILE_PIXELS ${tile_pixels}
 #define DOUBT_BITS ${doubt_bits}
 <%include file="make_ring.cl"/>
 <%include file="make_packed.cl"/>
@@ -15,7 +17,7 @@ void ring_and_weight(
     __global const data_t *restrict weight, __global half *restrict packed, __global float *restrict unscale,
     int batch, int height, int width, int ring_groups)
 {
-    __local acc_t tile[BLOCK * ROW];
+    __local word_t tile[WORDS * ROW];
     __local float most_of[ROWS * TILE_PIXELS];
     __local int doubted[TILE_PIXELS];
     __local float4 all[ITEMS];
