@@ -98,7 +98,7 @@ _SIZES = ("tile_pixels", "tile_out", "tile_k", "item_pixels", "item_out")
 _SHAPES = (
     (128, 128, 16, 8, 8), (128, 64, 16, 8, 8), (64, 64, 16, 4, 8), (64, 32, 16, 4, 4), (32, 32, 16, 4, 4), (16, 16, 8, 4, 4),
 )  # fmt: skip
-_DMMA_SHAPES = ((64, 128, 16, 32, 32), (64, 64, 16, 32, 32), (128, 64, 16, 32, 32), (32, 64, 16, 16, 32), (32, 32, 16, 16, 16))
+_DMMA_SHAPES = ((64, 128, 32, 32, 32), (64, 64, 16, 32, 32), (32, 64, 16, 16, 32), (64, 128, 16, 32, 32), (32, 32, 16, 16, 16))
 
 
 def _tile_items(unit: str, tile: Tile) -> int:
@@ -122,7 +122,9 @@ def _tile_tiles(unit: str, request: Request, device: "Device") -> tuple[Tile, ..
     widest = 4 if problem.accumulator == "float32" else 2
     sample = problem.in_channels // problem.sample_groups
     vec = next(vec for vec in (widest, 2, 1) if problem.group_in % vec == 0 and sample % vec == 0)
-    shapes = _DMMA_SHAPES if unit else _SHAPES
+    shapes: tuple[tuple[int, ...], ...] = _DMMA_SHAPES if unit else _SHAPES
+    if unit and chunk_plans(problem, problem.group_in, 16) > 1:
+        shapes = tuple(sorted(shapes, key=lambda shape: shape[0]))
     fitting = [shape for shape in shapes if shape[1] < 2 * problem.group_out] or [shapes[-1]]
     tiles = [Tile.of(vec=vec, **dict(zip(_SIZES, shape, strict=True))) for shape in dict.fromkeys((*fitting, *shapes))]
     busy = [tile for tile in tiles[: len(fitting)] if _groups_a_unit(problem, device, tile) >= _BUSY.get(tile["tile_pixels"], 0)]
@@ -154,7 +156,8 @@ def _tile_schedule(unit: str, request: Request, device: "Device", tile: Tile) ->
     pack, packed = pack_weight(problem, tile["tile_out"], device)
     items = _tile_items(unit, tile)
     plans = chunk_plans(problem, problem.group_in, tile["tile_k"])
-    way: dict[str, Value] = {"unit": unit, "plans": plans, "channels_at_once": tile["vec"], **dict(tile.sizes)}
+    unit_pixels = 0 if not unit else 16 if "dmma16" in device.matrix_units else 8
+    way: dict[str, Value] = {"unit": unit, "unit_pixels": unit_pixels, "plans": plans, "channels_at_once": tile["vec"], **dict(tile.sizes)}
     launch = Launch(
         Kernel.of("forward_tile", {**way, **specialisation(problem), "wide": ring_wide(problem)}),
         ("input_ring", *present(problem, "offset", "mask"), "packed_weight", *present(problem, "bias"), "output"),

@@ -10,8 +10,8 @@ _LOCAL_MEMORY = {(7, 0): 96, (7, 5): 64, (8, 0): 163, (8, 6): 99, (8, 7): 163, (
 _HIDDEN = re.compile(r"/\*(sm_\w+) (.*?)\*/")
 
 
-UNITS = ("wgmma", "mma", "dmma")
-"""Ways to the matrix units, and the variants that take them: Hopper's, Ampere's of halves, and of float64."""
+UNITS = ("wgmma", "mma", "dmma", "dmma16")
+"""Ways to the matrix units: Hopper's and Ampere's of halves, Ampere's and Hopper's of float64."""
 
 
 def capability(handle: cl.Device) -> tuple[int, int] | None:
@@ -32,7 +32,9 @@ def matrix_units(handle: cl.Device) -> tuple[str, ...]:
     found = capability(handle)
     if found is None or found < (8, 0):
         return ()
-    return (*(("wgmma",) if found == (9, 0) else ()), "mma", *(("dmma",) if found in ((8, 0), (9, 0)) else ()))
+    if found == (9, 0):
+        return UNITS
+    return ("mma", "dmma") if found == (8, 0) else ("mma",)
 
 
 def hides(source: str) -> bool:

@@ -14,12 +14,13 @@
  *   multiply: it owns pixels 4 * (x + i * ITEMS_X) .. + 4 and outputs 4 * (y + j * ITEMS_Y) .. + 4 (x = t % ITEMS_X, y = t / ITEMS_X)
 % if unit == "dmma":
  *             Here by NVIDIA's matrix unit for float64: a warp owns ITEM_PIXELS pixels and ITEM_OUT outputs, in blocks of 8 x 8, of which a
- *             lane has pixel lane / 4 and outputs 2 * (lane % 4), + 1
+ *             lane has pixel lane / 4 and outputs 2 * (lane % 4), + 1. Hopper's takes two such blocks and twice the depth at once.
 % endif
  *
  * Local memory: plan [PLANS][TAPS][TILE_PIXELS], of the sample groups of a chunk (see plan), made anew where they change;
  * panel [TILE_K][TILE_PIXELS / 4 + 1], weights [TILE_K][TILE_OUT / 4 + 1], of vectors of 4: the odd lengths spread columns over the banks. */
 <%namespace name="plan" file="plan.cl"/>\
+\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -151,21 +152,30 @@ void forward_tile(
             }
             barrier(CLK_LOCAL_MEM_FENCE);
 % if unit == "dmma":
+<% depth = unit_pixels // 2 %>\
             __local const acc_t *factors = (__local const acc_t *)weights;
             #pragma unroll
-            for (int k = t % 4; k < TILE_K; k += 4) {
-                acc_t x[ITEM_PIXELS / 8], w[ITEM_OUT / 8];
+            for (int k = t % 4; k < TILE_K; k += ${depth}) {
+                acc_t x[${depth // 4}][ITEM_PIXELS / 8], w[${depth // 4}][ITEM_OUT / 8];
+% for part in range(depth // 4):
                 #pragma unroll
-                for (int i = 0; i < ITEM_PIXELS / 8; ++i) x[i] = samples[k * PANEL_ROW * 4 + OWN_PIXEL(i)];
+                for (int i = 0; i < ITEM_PIXELS / 8; ++i) x[${part}][i] = samples[(k + ${4 * part}) * PANEL_ROW * 4 + OWN_PIXEL(i)];
                 #pragma unroll
                 for (int j = 0; j < ITEM_OUT / 8; ++j)
-                    w[j] = factors[k * WEIGHTS_ROW * 4 + t / 32 / ITEMS_X * ITEM_OUT + 8 * j + t % 32 / 4];
+                    w[${part}][j] = factors[(k + ${4 * part}) * WEIGHTS_ROW * 4 + t / 32 / ITEMS_X * ITEM_OUT + 8 * j + t % 32 / 4];
+% endfor
                 #pragma unroll
-                for (int i = 0; i < ITEM_PIXELS / 8; ++i) {
+                for (int i = 0; i < ITEM_PIXELS / 8; i += ${unit_pixels // 8}) {
                     #pragma unroll
                     for (int j = 0; j < ITEM_OUT / 8; ++j)
+% if unit_pixels == 16:
+                        asm volatile("mma.sync.aligned.m16n8k8.row.col.f64.f64.f64.f64 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                            : "+d"(sum[2 * j][i]), "+d"(sum[2 * j + 1][i]), "+d"(sum[2 * j][i + 1]), "+d"(sum[2 * j + 1][i + 1])
+                            : "d"(x[0][i]), "d"(x[0][i + 1]), "d"(x[1][i]), "d"(x[1][i + 1]), "d"(w[0][j]), "d"(w[1][j]));
+% else:
                         asm volatile("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0, %1}, {%2}, {%3}, {%0, %1};"
-                            : "+d"(sum[2 * j][i]), "+d"(sum[2 * j + 1][i]) : "d"(x[i]), "d"(w[j]));
+                            : "+d"(sum[2 * j][i]), "+d"(sum[2 * j + 1][i]) : "d"(x[0][i]), "d"(w[0][j]));
+% endif
                 }
             }
 % else:

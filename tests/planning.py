@@ -11,6 +11,7 @@ from clconv.bench.ceilings import copy_kernel, multiply_kernel
 from clconv.check.cases import BY_NAME, CASES, TYPED
 from clconv.convention import CONVENTIONS
 from clconv.device import Device
+from clconv.nvidia import UNITS
 from clconv.problem import Problem
 from clconv.schedule import Kernel, Launch, Request, Schedule, Tile, Variant, storage
 from clconv.tuning import PASSES, refusal
@@ -46,7 +47,7 @@ DEVICES = {
         replace(_CPU, name="avx512-cpu", vector_width=16, atomic_float32="ext", atomic_float64="ext"),
         replace(_CPU, name="server-cpu", vector_width=16, compute_units=384),
         replace(_GPU, name="sm_90", atomic_float32="nvidia", atomic_float64="nvidia", local_memory=227 << 10,
-                matrix_units=("wgmma", "mma", "dmma")),
+                matrix_units=UNITS),
         replace(_GPU, name="gfx90a", compute_units=104, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10,
                 atomic_float32="amd", atomic_float64="amd"),
         replace(_GPU, name="gfx1030", compute_units=40, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10),
