@@ -72,8 +72,8 @@ def _local_bytes(problem: Problem, tile: Tile) -> int:
 def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     problem = request.problem
     tiles = (
-        Tile.of(tile_pixels=tile_pixels, tile_out=tile_out, piece_out=tile_out if unit == "mma" else 64, rows_ahead=rows_ahead)
-        for tile_out in _outs(problem)
+        Tile.of(tile_pixels=tile_pixels, tile_out=tile_out, piece_out=_piece_out(unit, problem, tile_out), rows_ahead=rows_ahead)
+        for tile_out in _outs(unit, problem)
         for tile_pixels, rows_ahead in _shapes(unit, tile_out, request, device)
     )
     most_pixels = device.max_work_group // 2
@@ -96,6 +96,8 @@ def _shapes(unit: str, tile_out: int, request: Request, device: "Device") -> tup
     problem = request.problem
     if unit == "mma" or (tile_out > 64 and parts(problem) == 2):
         return ((128, 2), (64, 2), (128, 1))
+    if tile_out == 256:
+        return ((128, 2), (64, 2))
     if tile_out <= 64:
         first = (64, 2) if parts(problem) == 2 else (192, 1) if problem.dtype == "float32" else (128, 1)
     else:
@@ -105,8 +107,16 @@ def _shapes(unit: str, tile_out: int, request: Request, device: "Device") -> tup
     return tuple(dict.fromkeys((first, (128, 2), (64, 2), (192, 1), (128, 1), (64, 1))))
 
 
-def _outs(problem: Problem) -> tuple[int, ...]:
-    return (128, 64) if problem.group_out > 64 else (64,)
+def _outs(unit: str, problem: Problem) -> tuple[int, ...]:
+    """Outputs of a tile, most first, as each tile samples anew; 256 where one sum suffices, and of Hopper's unit alone."""
+    if problem.group_out <= 64:
+        return (64,)
+    return (256, 128, 64) if problem.group_out > 128 and unit == "wgmma" and parts(problem) == 1 else (128, 64)
+
+
+def _piece_out(unit: str, problem: Problem, tile_out: int) -> int:
+    """Outputs of one instruction: all, as each reads the samples again; of two sums, the first is added up while the second is made."""
+    return 64 if unit == "wgmma" and parts(problem) == 2 else tile_out
 
 
 def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Schedule:
