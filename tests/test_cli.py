@@ -177,7 +177,7 @@ def test_check_shows_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """With kernels that leave out the bias, it exits with 1 and prints the call."""
     monkeypatch.setattr("clconv.program.render", lambda kernel: source.render(kernel).replace("load_data(bias,", "0.0f * load_data(bias,"))
     monkeypatch.setattr("clconv.program._entries", OrderedDict())
-    monkeypatch.setattr("clconv.check.report.subjects", lambda: [Subject("forward", PASSES["forward"][-1], BY_NAME["plain"])])
+    monkeypatch.setattr("clconv.check.report.subjects", lambda device: [Subject("forward", PASSES["forward"][-1], BY_NAME["plain"])])
     result = invoke("check")
     assert result.exit_code == 1
     assert "wrong forward plain: plain, float32" in result.output

@@ -1,6 +1,7 @@
 """Every variant of every pass, on every device, against the reference."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from clconv import Device, Plan, reference
 from clconv.check.cases import BY_NAME, CASES, TYPED, Case
 from clconv.check.closeness import relative_error
 from clconv.check.run import Subject
+from clconv.schedule import Variant
 from clconv.tuning import PASSES
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
@@ -48,6 +50,18 @@ def test_deterministic_gradients_are_bit_identical(case: Case, which: str, devic
         subject = Subject(which, variant, case, deterministic=True)
         if subject.refusal(device) is None:
             assert subject.differences(subject.plan(device)) == ""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("variant", PASSES["forward"], ids=lambda variant: variant.name)
+def test_every_tile(variant: Variant, dtype: str, device: Device) -> None:
+    for precision in (None, "tf32") if dtype == "float32" else (None,):
+        subject = Subject("forward", variant, BY_NAME["wide"], dtype, dtype, precision=precision)
+        _skip_refused(subject, device)
+        for tile in variant.tiles(subject.request, device):
+            exactly = replace(subject, tile=str(tile))
+            assert exactly.errors(exactly.plan(device)) == ""
 
 
 @pytest.mark.parametrize("precision", [None, "tf32"])

@@ -133,6 +133,7 @@ _BASE = (
     Case("deep-groups", (2, 96, 9, 5), (72, 48, 2, 3), offset_groups=12, stride=(2, 1), dilation=(1, 2), padding=(1, 2)),
     Case("deep-conv", (2, 48, 9, 18), (40, 48, 3, 3), None, mask=False, stride=2),
     Case("deep-v1", (1, 64, 5, 33), (33, 64, 1, 3), mask=False, bias=False),
+    Case("wide", (1, 40, 3, 17), (136, 40, 2, 2), offset_groups=2),
     Case("deep-far", (2, 32, 6, 17), (40, 32, 3, 3), offset_groups=2, offsets="far"),
     Case("deep-nan", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan"),
     Case("deep-nan-zero", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan", nonfinite="zero"),

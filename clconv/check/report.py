@@ -50,15 +50,15 @@ class Report:
 def check_device(device: Device, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> Report:
     """Run every subject on a device."""
     outcomes = []
-    for subject in all_subjects():
+    for subject in all_subjects(device):
         outcomes.append(run(subject, device))
         on_outcome(outcomes[-1])
     return Report(device, tuple(outcomes))
 
 
-def all_subjects() -> tuple[Subject, ...]:
-    """What a check consists of."""
-    return tuple(subjects())
+def all_subjects(device: Device) -> tuple[Subject, ...]:
+    """What a check of a device consists of."""
+    return tuple(subjects(device))
 
 
 def describe(device: Device) -> dict[str, Any]:

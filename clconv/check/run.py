@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clconv import reference
@@ -15,7 +16,8 @@ from clconv.nvidia import UNITS
 from clconv.plan import Plan
 from clconv.problem import OPERANDS
 from clconv.schedule import Request, Variant
-from clconv.tuning import GRADIENTS, PASSES, refusal
+from clconv.tuned import Choice
+from clconv.tuning import GRADIENTS, PASSES, forced, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,28 @@ class Subject:
     dtype: str = "float32"
     small: str = "float32"
     deterministic: bool = False
+    precision: str | None = None
+    tile: str | None = None
 
     @classmethod
     def typical(cls, which: str, variant: Variant, dtype: str) -> "tuple[Subject, ...]":
         """What says most about a variant in little time: a few channels, and many, with several offset groups and with one."""
         return tuple(cls(which, variant, BY_NAME[name], dtype, dtype) for name in ("plain", "deep", "deep-v1"))
+
+    @classmethod
+    def widest(cls, which: str, variant: Variant, dtype: str, device: Device) -> "Iterator[Subject]":
+        """The forward pass with its tile of the most outputs, which no small problem chooses by itself; with rounded factors too."""
+        for precision in (None, "tf32") if dtype == "float32" and variant.name in UNITS else (None,):
+            subject = cls(which, variant, BY_NAME["wide"], dtype, dtype, precision=precision)
+            if which == "forward" and subject.refusal(device) is None:
+                tiles = variant.tiles(subject.request, device)
+                yield replace(subject, tile=str(max(tiles, key=lambda tile: dict(tile.sizes).get("tile_out", 0))))
+
+    @property
+    def request(self) -> Request:
+        """What is asked of the variant."""
+        problem = replace(self.case.problem(self.dtype, self.small), precision=self.precision)
+        return Request(problem, self.needs, self.deterministic)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -41,16 +60,18 @@ class Subject:
 
     def refusal(self, device: Device) -> str | None:
         """Why the device doesn't get this variant, in one sentence; None if it does."""
-        return refusal(self.variant, Request(self.case.problem(self.dtype, self.small), self.needs, self.deterministic), device)
+        return refusal(self.variant, self.request, device)
 
     def plan(self, device: Device) -> Plan:
         """A plan that is made to use the variant."""
         case = self.case
-        return Plan(
-            case.input, case.weight, dtype=self.dtype, offset_groups=case.offset_groups, mask=case.mask, bias=case.bias, **self._options,
-            deterministic=self.deterministic, device=device, offset_dtype=self.small, mask_dtype=self.small,
-            variants={self.which: self.variant.name},
-        )  # fmt: skip
+        exactly = forced(self.which, Choice(self.variant.name, self.tile)) if self.tile else nullcontext()
+        with exactly:
+            return Plan(
+                case.input, case.weight, dtype=self.dtype, offset_groups=case.offset_groups, mask=case.mask, bias=case.bias,
+                **self._options, deterministic=self.deterministic, precision=self.precision, device=device, offset_dtype=self.small,
+                mask_dtype=self.small, variants={self.which: self.variant.name},
+            )  # fmt: skip
 
     def results(self, plan: Plan) -> dict[str, NumpyArray]:
         """What the plan makes of the case's arrays, by name."""
@@ -93,7 +114,8 @@ class Subject:
     def call(self) -> str:
         """How to make the same data again."""
         arrays = f"clconv.check.cases.BY_NAME[{self.case.name!r}].arrays({self.dtype!r}, {self.small!r})"
-        return f"{self.which}={self.variant.name} of {arrays}, seed {self.case.seed}"
+        way = " ".join(filter(None, (self.variant.name, self.tile, self.precision)))
+        return f"{self.which}={way} of {arrays}, seed {self.case.seed}"
 
     def __str__(self) -> str:
         deterministic = ", bit-identical" if self.deterministic else ""
@@ -110,12 +132,13 @@ class Outcome:
     seconds: float
 
 
-def subjects() -> Iterator[Subject]:
-    """Every variant on a few cases that between them take every type and most branches."""
+def subjects(device: Device) -> Iterator[Subject]:
+    """Every variant on a few cases that between them take every type, the widest tile and most branches."""
     for which, variants in PASSES.items():
         for variant in variants:
             for dtype in ("float32", "float64", "float16", "bfloat16"):
                 yield from Subject.typical(which, variant, dtype)
+                yield from Subject.widest(which, variant, dtype, device)
             for name in ("conv", "groups", "nan", "far", "openvino-border", "deep-conv", "deep-nan", "deep-far", "deep-range"):
                 yield Subject(which, variant, BY_NAME[name])
             if which != "forward":

@@ -37,7 +37,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 def _checked(device: Device) -> Report:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[at]}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(device.label, total=len(all_subjects()), at="")
+        task = progress.add_task(device.label, total=len(all_subjects(device)), at="")
 
         def advance(outcome: Outcome) -> None:
             progress.update(task, advance=1, at=str(outcome.subject))
