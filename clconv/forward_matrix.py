@@ -72,7 +72,7 @@ def _local_bytes(problem: Problem, tile: Tile) -> int:
 def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     problem = request.problem
     tiles = (
-        Tile.of(tile_pixels=tile_pixels, tile_out=tile_out, piece_out=_piece_out(unit, problem, tile_out), rows_ahead=rows_ahead)
+        Tile.of(tile_pixels=tile_pixels, tile_out=tile_out, rows_ahead=rows_ahead)
         for tile_out in _outs(unit, problem)
         for tile_pixels, rows_ahead in _shapes(unit, tile_out, request, device)
     )
@@ -112,11 +112,6 @@ def _outs(unit: str, problem: Problem) -> tuple[int, ...]:
     if problem.group_out <= 64:
         return (64,)
     return (256, 128, 64) if problem.group_out > 128 and unit == "wgmma" and parts(problem) == 1 else (128, 64)
-
-
-def _piece_out(unit: str, problem: Problem, tile_out: int) -> int:
-    """Outputs of one instruction: all, as each reads the samples again; of two sums, the first is added up while the second is made."""
-    return 64 if unit == "wgmma" and parts(problem) == 2 else tile_out
 
 
 def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Schedule:

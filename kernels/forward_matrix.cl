@@ -26,7 +26,6 @@
 corners = 4 if offset_groups else 1
 stage_vecs = vec * tile_out * parts
 items = 2 * tile_pixels
-pieces = tile_out // piece_out
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 %>\
 <%include file="types.cl"/>
@@ -45,8 +44,6 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 #define PLANS ${plans}
 #define STAGES 4
 #define STAGE_VECS (STAGE / 8)
-#define PIECE_OUT ${piece_out}
-#define SUMS (PIECE_OUT / 2)
 #define TOTALS (TILE_OUT / 2)
 #define STEPS_IN_ALL (CHUNKS * TAPS)
 #define SUM_TAPS 3
@@ -171,18 +168,16 @@ void forward_matrix(
 % if unit == "wgmma":
         const ulong described_stage = described(stage);
         begin_products();
-% for piece in range(pieces):
         #pragma unroll
         for (int step = 0; step < STEPS; ++step) {
-            const ulong high = described_stage + (step * TILE_OUT + ${piece} * PIECE_OUT) * 2;
-            multiply(${"sum" if exact else "total"} + ${piece} * SUMS, a + step * 4, high, ${"step > 0 ? 1 : keep" if exact else "1"});
+            const ulong high = described_stage + step * TILE_OUT * 2;
+            multiply(${"sum" if exact else "total"}, a + step * 4, high, ${"step > 0 ? 1 : keep" if exact else "1"});
 % if parts == 2:
-            multiply(sum + ${piece} * SUMS, a + (STEPS + step) * 4, high, 1);
-            multiply(sum + ${piece} * SUMS, a + step * 4, high + STEPS * TILE_OUT * 2, 1);
+            multiply(sum, a + (STEPS + step) * 4, high, 1);
+            multiply(sum, a + step * 4, high + STEPS * TILE_OUT * 2, 1);
 % endif
         }
         close_products();
-% endfor
 % else:
         const float unscaled[2] = {${unscaled(0)}, ${unscaled(1)}};
         #pragma unroll
@@ -214,9 +209,7 @@ void forward_matrix(
         ${fetch_corners()}
         const int last_tap = summed_tap + 1 == TAPS;
 % if unit == "wgmma":
-% for piece in range(pieces):
-        products_done_${pieces - 1 - piece}(${"sum" if exact else "total"} + ${piece} * SUMS, a);
-% endfor
+        products_done(${"sum" if exact else "total"}, a);
 % if exact:
         keep = !(last_tap || summed_tap % SUM_TAPS == SUM_TAPS - 1);
         if (!keep) {

@@ -65,12 +65,12 @@ static inline ulong described(__local const void *weights)
 static inline void begin_products(void) { asm volatile("/*sm_90a wgmma.fence.sync.aligned; */" ::: "memory"); }
 static inline void close_products(void) { asm volatile("/*sm_90a wgmma.commit_group.sync.aligned; */" ::: "memory"); }
 
-<% sums = piece_out // 2 %>\
+<% sums = tile_out // 2 %>\
 <%def name="product(sums)">\
-wgmma.mma_async.sync.aligned.m64n${piece_out}k16.f32.f16.f16 {${", ".join("%%%d" % n for n in range(sums))}}, \
+wgmma.mma_async.sync.aligned.m64n${tile_out}k16.f32.f16.f16 {${", ".join("%%%d" % n for n in range(sums))}}, \
 {%${sums}, %${sums + 1}, %${sums + 2}, %${sums + 3}}, %${sums + 4}, keep, 1, 1, 0;\
 </%def>\
-/* sums (+)= one step's product, for PIECE_OUT columns; begun, not done. `fresh` forgets what was in sums. */
+/* sums (+)= one step's product, for TILE_OUT columns; begun, not done. Without `keep`, what was in sums is forgotten. */
 static inline void multiply(float *sum, const uint *a, ulong weights, int keep)
 {
     asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %${sums + 5}, 0;\n/*sm_90a ${product(sums)} */\n}"
@@ -78,14 +78,12 @@ static inline void multiply(float *sum, const uint *a, ulong weights, int keep)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(weights), "r"(keep) : "memory");
 }
 
-/* Wait until at most `open` groups of products are under way: then these sums are there. With none under way, the registers of the
- * samples are free again; that they are named keeps them from other use until then. */
-% for pieces in range(tile_out // piece_out):
-static inline void products_done_${pieces}(float *sum, uint *a)
+/* Wait until the sums are there. Then the registers of the samples are free again; that they are named keeps them from other use until
+ * then. */
+static inline void products_done(float *sum, uint *a)
 {
-    asm volatile("/*sm_90a wgmma.wait_group.sync.aligned ${pieces}; */" : ${", ".join(['"+f"(sum[%d])' % n for n in range(sums)] + ['"+r"(a[%d])' % n for n in range(8 * vec // 4 * parts)])} :: "memory");
+    asm volatile("/*sm_90a wgmma.wait_group.sync.aligned 0; */" : ${", ".join(['"+f"(sum[%d])' % n for n in range(sums)] + ['"+r"(a[%d])' % n for n in range(8 * vec // 4 * parts)])} :: "memory");
 }
-% endfor
 % else:
 
 /* sums += one step's product, for 8 columns. */

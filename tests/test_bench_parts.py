@@ -81,10 +81,18 @@ def test_every_layer_belongs_to_a_suite_and_says_where_it_is_from() -> None:
     assert len(suites()["gpu9"]) == 9 and len(suites()["cpu5"]) == 5
 
 
+def test_offsets_to_one_place_sample_the_same_everywhere() -> None:
+    layer = Layer("one", (2, 4, 9, 11), (3, 2, 2, 3), stride=2, padding=1, dilation=2, offset_groups=2, mask=False, bias=False)
+    arrays: dict[str, Any] = layer.arrays("float64", "one")
+    del arrays["grad_output"]
+    output = reference.deform_conv2d(**arrays, **layer.options)
+    assert np.ptp(output, axis=(2, 3)).max() < 1e-12 and np.abs(output).min() > 1e-3
+
+
 @pytest.mark.parametrize("offsets", OFFSETS)
 def test_offsets_spread_as_their_name_says(offsets: str) -> None:
     arrays = layers()["quick-v2"].arrays("float32", offsets)
-    least, most = {"zero": (0, 0), "small": (0.4, 0.6), "random": (1.9, 2.1), "real": (3, 12)}[offsets]
+    least, most = {"zero": (0, 0), "small": (0.4, 0.6), "random": (1.9, 2.1), "real": (3, 12), "one": (3, 30)}[offsets]
     assert least <= arrays["offset"].std() <= most
     again = layers()["quick-v2"].arrays("float32", offsets)
     assert all(np.array_equal(arrays[name], again[name]) for name in arrays)

@@ -18,8 +18,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-OFFSETS = ("zero", "small", "random", "real")
-"""How far offsets reach: nowhere; normal with a deviation of half a pixel; of two pixels; a learned flow field with small deviations."""
+OFFSETS = ("zero", "small", "random", "real", "one")
+"""How far offsets reach: nowhere; normal with a deviation of half a pixel; of two pixels; a learned flow field with small deviations; all
+to one place in the middle of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,20 @@ class Layer:
         if "mask" in arrays:
             arrays["mask"] = 1 / (1 + np.exp(-arrays["mask"]))
         if "offset" in arrays:
-            arrays["offset"] = _spread(arrays["offset"], offsets)
+            arrays["offset"] = self._to_one_place(shapes["offset"]) if offsets == "one" else _spread(arrays["offset"], offsets)
         arrays["grad_output"] = arrays.pop("output")
         return {name: array.astype(dtype) for name, array in arrays.items()}
+
+    def _to_one_place(self, shape: tuple[int, ...]) -> NumpyArray:
+        """Offsets that bring every tap of every output to one place between four pixels."""
+        taps = np.indices(self.weight[2:]).reshape(2, -1)
+        ways = [
+            size // 2 + 0.25 - (np.arange(outputs) * self.stride - self.padding + tap[:, None] * self.dilation)
+            for size, outputs, tap in zip(self.input[2:], shape[2:], taps, strict=True)
+        ]
+        both = np.stack(np.broadcast_arrays(ways[0][:, :, None], ways[1][:, None, :]), 1)
+        offsets: NumpyArray = np.resize(both, shape).astype(np.float32)
+        return offsets
 
 
 def _spread(normal: NumpyArray, offsets: str) -> NumpyArray:

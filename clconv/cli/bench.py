@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--precision", type=click.Choice(["tf32"]), help="Allow float32 products to be rounded.")
 @click.option("--deterministic", is_flag=True, help="Bit-identical gradients.")
 @click.option("--variant", "variants", default="", help="Names with commas, or 'all' side by side; else the library's choice.")
-@click.option("--offsets", default="random", show_default=True, help="zero, small, random, real; several with commas.")
+@click.option("--offsets", default="random", show_default=True, help="zero, small, random, real, one; several with commas.")
 @measuring_options
 @click.option("--first-call/--no-first-call", default=True, show_default=True, help="Also time first calls, in processes of their own.")
 @click.option("--seed", default=0, show_default=True, help="Of the data.")
