@@ -126,14 +126,8 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     operands = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *kept, *present(problem, "bias"))
     items = 2 * tile["tile_pixels"]
     kernel = Kernel.of("forward_matrix", {**way, "plans": plans, **special})
-    product = Launch(kernel, (*operands, "output", "doubts"), sizes(problem), (blocks * items, tiles), (items, 1))
-    kernel = Kernel.of("forward_again", {"tile_pixels": tile["tile_pixels"], "tile_out": tile["tile_out"], **special})
-    operands = present(problem, "input", "offset", "mask", "weight", "bias")
-    items = tile["tile_pixels"]
-    again = Launch(kernel, (*operands, "output", "doubts"), sizes(problem), (blocks * items, tiles), (items, 1))
-    return Schedule(
-        unit, tile, (product, again), ring | {"doubts": blocks * tiles * 4}, (transpose,), (pack,), kept, _both(transpose, pack)
-    )
+    product = Launch(kernel, (*operands, "input", "weight", "output"), sizes(problem), (blocks * items, tiles), (items, 1))
+    return Schedule(unit, tile, (product,), ring, (transpose,), (pack,), kept, _both(transpose, pack))
 
 
 def _both(transpose: Launch, pack: Launch) -> Launch:

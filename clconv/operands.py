@@ -51,11 +51,13 @@ def check(problem: Problem, arrays: Mapping[str, Any]) -> bool:
     unbatched = witness is not None and witness.ndim == 3
     if unbatched and problem.batch != 1:
         raise ProblemError(f"input: expected {problem.batch} images (4 dimensions), got shape {tuple(given['input'].shape)}")
+    shapes = problem.shapes()
     for name, array in given.items():
         operand = GRADIENT_OF.get(name, name)
-        if operand not in problem.shapes():
+        if operand not in shapes:
             raise ProblemError(f"{name}: expected None, for the problem has no {name}; got shape {array.shape}")
-        check_shape(problem, operand, array.shape, unbatched=unbatched, label=name)
+        if array.shape != shapes[operand] or unbatched:
+            check_shape(problem, operand, array.shape, unbatched=unbatched, label=name)
         _check_dtype(problem, name, operand, array)
     if "out" in given:
         _check_out(given["out"])
@@ -91,6 +93,8 @@ def _offset_groups(given: Mapping[str, Any]) -> int:
 def _check_out(out: Any) -> None:
     if isinstance(out, np.ndarray) and not out.flags.writeable:
         raise ProblemError("out: expected a writable array, got a read-only one")
+    if out.flags.c_contiguous:
+        return
     reach = out.dtype.itemsize
     for stride, size in sorted((abs(stride), size) for stride, size in zip(out.strides, out.shape, strict=True) if size > 1):
         if stride < reach:

@@ -8,8 +8,8 @@
  * before they are added to the total by an ordinary addition.
  *
  * ring [..][C] and largest [..] see ring_last; packed see matrix, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_matrix; offset
- * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; doubts [work-groups]: whether an output isn't
- * finite, as it also is where no half can hold a factor: then forward_again does the tile.
+ * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them. A tile of which an output isn't finite, as it
+ * also is where no half can hold a factor, is done once more from input and weight as the caller has them (see again).
  *
  * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, times tile j % TILES of the outputs of
  * group j / TILES. Team w, of 128 work-items, owns 64 pixels and all TILE_OUT outputs, warp v of a team 16 of them; its lanes sample what
@@ -52,6 +52,7 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 #define ROWS_AHEAD ${rows_ahead} /* of a lane's two rows (or pairs of them), how many have their corners fetched a step ahead */
 
 <%include file="matrix_samples.cl"/>
+<%include file="again.cl"/>
 <%def name="fetch_weights()">\
 {
 % for i in range(-(-stage_vecs // items)):
@@ -113,8 +114,9 @@ void forward_matrix(
 % if has_bias:
     __global const data_t *restrict bias,
 % endif
+    __global const data_t *restrict input,
+    __global const data_t *restrict weight,
     __global data_t *restrict output,
-    __global int *restrict doubts,
     int batch, int height, int width, int out_height, int out_width)
 {
     __local plan_t plans_of_teams[TEAMS * PLANS * TAPS * TEAM_PIXELS];
@@ -275,6 +277,8 @@ ${unscaled(0)}, ${unscaled(1)}\
         }
     }
     if (doubt) doubted[0] = 1;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (t == 0) doubts[get_group_id(1) * get_num_groups(0) + get_group_id(0)] = doubted[0];
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    if (doubted[0])
+        again(input, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}weight, ${"bias, " if has_bias else ""}output,
+              batch, height, width, out_height, out_width);
 }

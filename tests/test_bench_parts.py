@@ -82,7 +82,7 @@ def test_every_layer_belongs_to_a_suite_and_says_where_it_is_from() -> None:
 
 
 def test_offsets_to_one_place_sample_the_same_everywhere() -> None:
-    layer = Layer("one", (2, 4, 9, 11), (3, 2, 2, 3), stride=2, padding=1, dilation=2, offset_groups=2, mask=False, bias=False)
+    layer = Layer("one", (2, 4, 9, 11), (4, 2, 2, 3), stride=2, padding=1, dilation=2, offset_groups=2, mask=False, bias=False)
     arrays: dict[str, Any] = layer.arrays("float64", "one")
     del arrays["grad_output"]
     output = reference.deform_conv2d(**arrays, **layer.options)
