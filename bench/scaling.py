@@ -79,9 +79,11 @@ def points(study: str, device: Device) -> Iterator[Point]:
 
 
 def overhead(device: Device) -> dict[str, float]:
-    """Median microseconds on the host of one forward of a tiny layer: a Plan's and a plain call's, arrays on the device."""
+    """Median microseconds on the host of one forward, arrays on the device: a Plan's and a plain call's of a tiny layer, and a Plan's of
+    one with more channels, for which some devices have variants of several kernels.
+    """
     layer = replace(BASE, input=(1, 8, 8, 8), weight=(8, 8, 3, 3))
-    call = Call(Job(layer, "forward"), device, [layer.arrays()])
+    call, deeper = (Call(Job(deep, "forward"), device, [deep.arrays()]) for deep in (layer, BASE))
     patient = Limits(warmup=50, runs=200, seconds=1, timeout=20)
     arrays = call.there()
     options: dict[str, Any] = {**layer.options, "out": call.plan.forward(**arrays)}
@@ -93,6 +95,7 @@ def overhead(device: Device) -> dict[str, float]:
         "plan": sample(call.enqueue, patient),
         "plain": sample(on_host(plain), patient),
         "plan, until done": sample(call.call, patient),
+        f"plan of {BASE.input[1]} channels, {deeper.plan.choices()['forward'].split()[0]}": sample(deeper.enqueue, patient),
     }
     call.plan.queue.finish()
     return {name: 1e6 * spread.median for name, spread in figures.items()}
@@ -135,12 +138,13 @@ def main() -> None:
     parser.add_argument("--device", help="index, kind or part of a name")
     parser.add_argument("--json", type=Path, help="write the measurements there")
     parser.add_argument("--plot", type=Path, help="draw them there")
+    parser.add_argument("--overhead", action="store_true", help="only the host's time of a call")
     options = parser.parse_args()
     device = resolve(options.device)
     costs = overhead(device)
     print(f"{device.label}: host time of a call in us: " + ", ".join(f"{name} {cost:.0f}" for name, cost in costs.items()), flush=True)
     found = []
-    for study in STUDIES:
+    for study in () if options.overhead else STUDIES:
         for point in points(study, device):
             found.append(point)
             print(

@@ -50,14 +50,17 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
     ProblemError
         Something is neither, the kinds are mixed, or the queues differ.
     """
-    given = {name: array for name, array in arrays.items() if array is not None}
-    on_device = [name for name, array in given.items() if isinstance(array, cla.Array)]
-    if len(on_device) < len(given):
-        _check_host({name: array for name, array in given.items() if name not in on_device}, on_device)
-    for name in on_device:
-        if given[name].queue is None:
-            raise ProblemError(f"{name}: expected an array with a queue, got one without; use array.with_queue(queue)")
-        _check_memory(name, given[name])
+    on_device, others = [], {}
+    for name, array in arrays.items():
+        if isinstance(array, cla.Array):
+            on_device.append(name)
+            if array.queue is None:
+                raise ProblemError(f"{name}: expected an array with a queue, got one without; use array.with_queue(queue)")
+            _check_memory(name, array)
+        elif array is not None:
+            others[name] = array
+    if others:
+        _check_host(others, on_device)
     return bool(on_device)
 
 
@@ -99,7 +102,7 @@ def common_queue(arrays: Mapping[str, Any], queue: cl.CommandQueue | None) -> cl
         if array is None:
             continue
         queue = queue or array.queue
-        if array.queue != queue:
+        if array.queue is not queue and array.queue != queue:
             raise ProblemError(f"{name}: expected an array on the same queue as the rest of the call, got one on another queue")
         if array.context != queue.context:
             raise ProblemError(f"{name}: expected an array in the context of its queue, got one in another context")

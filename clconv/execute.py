@@ -60,15 +60,17 @@ def run(
     """
     events = list(wait_for)
     context, device, in_order = queue.context, queue.device, _in_order(queue)
+    traced, logged = _traced.get(), log.isEnabledFor(logging.INFO)
     for number, step in enumerate(steps):
         launch = _zero(step.buffer, buffers[step.buffer].size) if isinstance(step, Fill) else step
         kernel = compiled(context, device, launch.kernel)
-        log.info("launch %s, global %s, local %s", launch.kernel.name, launch.global_size, launch.local_size)
+        if logged:
+            log.info("launch %s, global %s, local %s", launch.kernel.name, launch.global_size, launch.local_size)
         try:
             event = kernel.enqueue(queue, launch, [buffers[name] for name in launch.buffers], None if in_order and number else events)
         except cl.Error as error:
             raise _account(error, device, f"launching {launch.kernel.name}") from error
-        if (traced := _traced.get()) is not None:
+        if traced is not None:
             traced.append((launch.kernel.name, event))
         events = [event]
     return events
@@ -121,15 +123,19 @@ class Workspace:
         """Fresh buffers of these sizes in bytes."""
         return {name: allocate(queue.context, queue.device, name, size) for name, size in sizes.items()}
 
-    @contextmanager
-    def borrow(self, queue: cl.CommandQueue, schedule: Schedule, prepared: bool) -> Iterator[tuple[dict[str, cl.Buffer], list[cl.Event]]]:
-        """The schedule's temporaries, and the events that they wait for: the borrower replaces these by its own."""
+    def borrow(self, queue: cl.CommandQueue, schedule: Schedule, prepared: bool) -> tuple[dict[str, cl.Buffer], list[cl.Event]]:
+        """The schedule's temporaries, and the events that they wait for."""
         with self._lock:
-            free = self._free.setdefault(schedule, [])
+            free = self._free.get(schedule)
             buffers, busy = free.pop() if free else ({}, [])
-        wanted = {**schedule.temporaries, **({} if prepared else schedule.kept)}
-        buffers |= self.allocate(queue, {name: size for name, size in wanted.items() if name not in buffers})
-        yield {name: buffers[name] for name in wanted}, busy
+        wanted = schedule.temporaries if prepared else {**schedule.temporaries, **schedule.kept}
+        if buffers.keys() != wanted.keys():
+            lacking = {name: size for name, size in wanted.items() if name not in buffers}
+            buffers = {name: buffers[name] for name in wanted if name in buffers} | self.allocate(queue, lacking)
+        return buffers, busy
+
+    def give_back(self, schedule: Schedule, buffers: dict[str, cl.Buffer], busy: list[cl.Event]) -> None:
+        """What was borrowed, with the events of its use."""
         if self._keep:
             with self._lock:
-                free.append((buffers, busy))
+                self._free.setdefault(schedule, []).append((buffers, busy))

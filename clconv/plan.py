@@ -256,10 +256,11 @@ class Plan:
 
     def _launch(self, schedule: Schedule, buffers: dict[str, Any], events: list[cl.Event]) -> list[cl.Event]:
         """Enqueue a schedule, without what `set_weight` prepared."""
-        prepared = set(schedule.kept) <= set(buffers)
-        with self._workspace.borrow(self.queue, schedule, prepared) as (temporaries, busy):
-            busy[:] = run(schedule.in_order(prepared), self.queue, {**buffers, **temporaries}, events + busy)
-            return list(busy)
+        prepared = schedule.kept.keys() <= buffers.keys()
+        temporaries, busy = self._workspace.borrow(self.queue, schedule, prepared)
+        events = run(schedule.in_order(prepared), self.queue, {**buffers, **temporaries}, events + busy)
+        self._workspace.give_back(schedule, temporaries, events)
+        return list(events)
 
 
 @lru_cache(maxsize=64)

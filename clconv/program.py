@@ -57,10 +57,14 @@ def compiled(context: cl.Context, device: cl.Device, kernel: Kernel) -> Compiled
     """The compiled kernel, built on first use; other threads that want the same one wait for that build."""
     key = (context.int_ptr, device.int_ptr, kernel)
     with _entries_lock:
-        entry = _entries.setdefault(key, _Entry(context))
+        entry = _entries.get(key)
+        if entry is None:
+            entry = _entries[key] = _Entry(context)
         _entries.move_to_end(key)
         if len(_entries) > CAPACITY:
             _entries.popitem(last=False)
+    if entry.compiled is not None:
+        return entry.compiled
     with entry.lock:
         if entry.compiled is None:
             entry.compiled = Compiled(_build(context, device, kernel))
