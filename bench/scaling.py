@@ -79,8 +79,9 @@ def points(study: str, device: Device) -> Iterator[Point]:
 
 
 def overhead(device: Device) -> dict[str, float]:
-    """Median microseconds on the host of one forward, arrays on the device: a Plan's and a plain call's of a tiny layer, and a Plan's of
-    one with more channels, for which some devices have variants of several kernels.
+    """Median microseconds on the host of one forward, arrays on the device.
+
+    A Plan's and a plain call's of a tiny layer, and a Plan's of one with more channels, for which some devices take several kernels.
     """
     layer = replace(BASE, input=(1, 8, 8, 8), weight=(8, 8, 3, 3))
     call, deeper = (Call(Job(deep, "forward"), device, [deep.arrays()]) for deep in (layer, BASE))
