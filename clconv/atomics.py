@@ -6,10 +6,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyopencl as cl
 import pyopencl._cl  # the extension module: its file leads to the loader it is linked to
+
+if TYPE_CHECKING:
+    from clconv.device import Device
+    from clconv.problem import Problem
 
 _NVIDIA, _AMD = "NVIDIA CUDA", "AMD Accelerated Parallel Processing"
 
@@ -26,6 +30,20 @@ class AtomicAdd:
 ADD_FLOAT32 = AtomicAdd(0x4231, 2, re.compile(r"gfx(90a|94\d|95\d|11\d\d|12\d\d)\b"))
 ADD_FLOAT64 = AtomicAdd(0x4232, 6, re.compile(r"gfx(90a|94\d|95\d)\b"))
 _GLOBAL_ADD = 1 << 1  # CL_DEVICE_GLOBAL_FP_ATOMIC_ADD_EXT
+
+
+ATOMIC_OPTIONS = {"ext": ("-cl-std=CL3.0",)}
+"""Build options of kernels with kernels/atomic.cl, by the way to add."""
+
+
+def atomic_add(problem: "Problem", device: "Device") -> str | None:
+    """How a device adds numbers of the accumulator's type, None if it can't."""
+    return device.atomic_float64 if problem.accumulator == "float64" else device.atomic_float32
+
+
+def contenders(device: "Device") -> int:
+    """Work-items that run at one time, each of which may make another's compare-and-swap fail; CPUs' compilers join at least 8."""
+    return device.compute_units * max(8, device.vector_width)
 
 
 def best_atomic(handle: cl.Device, add: AtomicAdd) -> str | None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clconv import backward_data_tile
+from clconv.atomics import ATOMIC_OPTIONS, atomic_add, contenders
 from clconv.layout import Chunks, channels_first, channels_last, ends_threads, pack_weight_data, refuses, vector
 from clconv.problem import Problem
 from clconv.schedule import (
@@ -32,12 +34,6 @@ if TYPE_CHECKING:
 
 GRADIENTS = frozenset({"input", "offset", "mask"})
 
-_OPTIONS = {"ext": ("-cl-std=CL3.0",)}
-
-
-def _atomic(problem: Problem, device: "Device") -> str | None:
-    return device.atomic_float64 if problem.accumulator == "float64" else device.atomic_float32
-
 
 def _input_sum(problem: Problem) -> tuple[str, dict[str, int]]:
     """Where grad_input is summed: in place, or in a temporary of the accumulator's type beside half storage."""
@@ -58,7 +54,7 @@ def _samples(problem: Problem, needs: frozenset[str], device: "Device", tile: Ti
     """The launch of backward_data_plain for those gradients."""
     wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
     arguments = {**dict(tile.sizes), "atomic": atomic, **wanted, **specialisation(problem)}
-    kernel = Kernel.of("backward_data_plain", arguments, _OPTIONS.get(atomic, ()) if "input" in needs else ())
+    kernel = Kernel.of("backward_data_plain", arguments, ATOMIC_OPTIONS.get(atomic, ()) if "input" in needs else ())
     reads_input = ("input",) if needs & {"offset", "mask"} else ()
     writes = {"input": _input_sum(problem)[0], "offset": "grad_offset", "mask": "grad_mask"}
     results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
@@ -67,13 +63,8 @@ def _samples(problem: Problem, needs: frozenset[str], device: "Device", tile: Ti
     global_size = (round_up(problem.out_pixels, size), problem.sample_groups * problem.taps)
     channels = problem.in_channels // problem.sample_groups
     blocks = ceil_div(min(channels, problem.group_in), tile["item_channels"]) * ceil_div(channels, problem.group_in)
-    swaps = 4 * _contenders(device) if "input" in needs and atomic == "cas" else 0
+    swaps = 4 * contenders(device) if "input" in needs and atomic == "cas" else 0
     return Launch(kernel, buffers, sizes(problem), global_size, (size, 1), channels * (5 + swaps) + blocks * (1 + problem.group_out))
-
-
-def _contenders(device: "Device") -> int:
-    """Work-items that run at one time, each of which may make another's compare-and-swap fail; CPUs' compilers join at least 8."""
-    return device.compute_units * max(8, device.vector_width)
 
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
@@ -94,14 +85,14 @@ def _plain_supports(request: Request, device: "Device") -> str | None:
         return None
     if request.deterministic:
         return "float atomics add in no fixed order"
-    if _atomic(request.problem, device) is None:
+    if atomic_add(request.problem, device) is None:
         return f"the device has no atomic that could add {request.problem.accumulator}"
     return None
 
 
 def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
-    atomic = _atomic(problem, device) or "cas"
+    atomic = atomic_add(problem, device) or "cas"
     launch = _samples(problem, request.needs & GRADIENTS, device, tile, atomic)
     if "input" not in request.needs:
         return Schedule("plain", tile, (launch,), {})
@@ -193,6 +184,7 @@ def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, chunks: C
 
 VARIANTS = (
     Variant("block", _block_supports, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
+    backward_data_tile.VARIANT,
     Variant("plain", _plain_supports, _tiles, _plain_schedule, lambda request, device: device.kind != "cpu", guarded=False),
     Variant("owner", lambda request, device: None, _tiles, _owner_schedule, guarded=False),
 )

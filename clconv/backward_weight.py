@@ -1,42 +1,29 @@
 """The variants of the backward pass for weight and bias. All are deterministic: sums in a fixed order, no atomics."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from clconv import backward_weight_tile
 from clconv.layout import channels_last, ends_threads, refuses, vector
-from clconv.problem import Problem
+from clconv.row_sums import RowSum, bias_steps
 from clconv.schedule import (
-    MOST_GROUPS,
     Kernel,
     Launch,
     Request,
     Schedule,
-    Step,
     Tile,
-    Value,
     Variant,
     accumulator_bytes,
     ceil_div,
-    lanes,
     present,
-    reduction,
     round_up,
     sizes,
     specialisation,
-    weight_specialisation,
 )
 
 if TYPE_CHECKING:
     from clconv.device import Device
 
 GRADIENTS = frozenset({"weight", "bias"})
-
-_PARTIAL_BYTES = 8 << 20
-"""What the partial sums of one gradient may take."""
 
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
@@ -45,69 +32,15 @@ def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     return tuple(Tile.of(item_out=size) for size in order if size == 1 or size < 2 * outs)
 
 
-def _split_rows(problem: Problem, device: "Device", items: int, elements: int) -> int:
-    """Rows of output pixels that one work-item sums: as many parts as the device needs to be busy, and memory and launches allow."""
-    rows = problem.batch * problem.out_height
-    busy = ceil_div(device.compute_units * (8 if device.kind == "cpu" else 1024), items)
-    wanted = max(busy, ceil_div(_turns(problem, rows), device.loop_limit) if device.loop_limit else 1)
-    room = max(1, _PARTIAL_BYTES // (elements * accumulator_bytes(problem)))
-    return ceil_div(rows, max(1, min(rows, wanted, room, MOST_GROUPS)))
-
-
-def _turns(problem: Problem, rows: int) -> int:
-    """Loop turns of a work-item that sums this many rows of output pixels."""
-    return rows * (2 + problem.out_width)
-
-
-@dataclass(frozen=True, slots=True)
-class _RowSum:
-    """A kernel that sums rows of output pixels into parts: its template arguments, what it reads, and its other work-items."""
-
-    kernel: str
-    arguments: Mapping[str, Value]
-    reads: tuple[str, ...]
-    gradient: str
-    elements: int
-    items: tuple[int, ...]
-
-    def steps(self, problem: Problem, device: "Device") -> tuple[tuple[Step, ...], dict[str, int]]:
-        """Its launch, and the reduction of the parts where there are several, with their temporary."""
-        split_rows = _split_rows(problem, device, prod(self.items), self.elements)
-        parts = ceil_div(problem.batch * problem.out_height, split_rows)
-        partial, result = f"partial_{self.gradient}", f"grad_{self.gradient}"
-        size = lanes(device)
-        launch = Launch(
-            Kernel.of(self.kernel, {"partial": parts > 1, **self.arguments}),
-            (*self.reads, partial if parts > 1 else result),
-            (*sizes(problem), np.int32(split_rows)),
-            (round_up(self.items[0], size), *self.items[1:], parts),
-            (size,) + (1,) * len(self.items),
-            _turns(problem, split_rows),
-        )
-        if parts == 1:
-            return (launch,), {}
-        reduce = reduction(partial, result, problem.dtype, parts, self.elements, device)
-        return (launch, reduce), {partial: parts * self.elements * accumulator_bytes(problem)}
-
-
-def _bias(request: Request, device: "Device") -> tuple[tuple[Step, ...], dict[str, int]]:
-    """What every variant adds for grad_bias, where it is wanted."""
-    problem = request.problem
-    if "bias" not in request.needs:
-        return (), {}
-    outs = problem.out_channels
-    return _RowSum("backward_bias_plain", weight_specialisation(problem), ("grad_output",), "bias", outs, (outs,)).steps(problem, device)
-
-
 def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
-    steps, temporaries = _bias(request, device)
+    steps, temporaries = bias_steps(request, device)
     if "weight" in request.needs:
         arguments = {**dict(tile.sizes), **specialisation(problem)}
         reads = ("grad_output", *present(problem, "input", "offset", "mask"))
         items = (problem.in_channels * problem.taps, ceil_div(problem.group_out, tile["item_out"]))
         elements = problem.out_channels * problem.group_in * problem.taps
-        weight, partial = _RowSum("backward_weight_plain", arguments, reads, "weight", elements, items).steps(problem, device)
+        weight, partial = RowSum("backward_weight_plain", arguments, reads, "weight", elements, items).steps(problem, device)
         steps, temporaries = steps + weight, temporaries | partial
     return Schedule("plain", tile, steps, temporaries)
 
@@ -123,7 +56,7 @@ def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
-    steps, temporaries = _bias(request, device)
+    steps, temporaries = bias_steps(request, device)
     if "weight" in request.needs:
         transpose, last = channels_last(problem)
         tasks = problem.groups * ceil_div(problem.group_in, tile["chunk"]) * problem.taps
@@ -150,5 +83,6 @@ VARIANTS = (
         _block_schedule,
         suits=lambda request, device: device.kind == "cpu" and (request.problem.groups == 1 or request.problem.group_out >= 16),
     ),
+    backward_weight_tile.VARIANT,
     Variant("plain", lambda request, device: None, _tiles, _plain_schedule, guarded=False),
 )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clconv.layout import chunk_plans, refuses_ring, ring_last, ring_wide
+from clconv.layout import chunk_plans, fills_tile, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.schedule import (
     Kernel,
@@ -153,11 +153,13 @@ def _pack(unit: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, in
     return Launch(Kernel.of("pack_weight_matrix", way), ("weight", *kept), (), (columns * _PACK_ITEMS,), (_PACK_ITEMS,)), kept
 
 
-def _suits(request: Request, device: "Device") -> bool:
-    """Where a group's outputs and channels fill a good part of a tile."""
-    return request.problem.group_out >= 24 and request.problem.group_in >= 16
-
-
 VARIANTS = tuple(
-    Variant(unit, partial(_supports, unit), partial(_candidates, unit), partial(_schedule, unit), suits=_suits) for unit in ("wgmma", "mma")
+    Variant(
+        unit,
+        partial(_supports, unit),
+        partial(_candidates, unit),
+        partial(_schedule, unit),
+        suits=lambda request, device: fills_tile(request.problem),
+    )
+    for unit in ("wgmma", "mma")
 )

@@ -44,6 +44,21 @@ def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[
     return launch, temporaries
 
 
+def ring_first(problem: Problem, device: "Device") -> tuple[Launch, dict[str, int]]:
+    """The launch that brings grad_input_ring, in the accumulator's type, back to grad_input; and that temporary."""
+    size = 1 << (lanes(device, 256).bit_length() - 1)
+    tile = min(32, size)
+    arguments: dict[str, Value] = {
+        "channels": problem.in_channels, "tile_pixels": tile, "tile_channels": tile, "items": size,
+        **storage(problem.dtype, ring_wide(problem)),
+    }  # fmt: skip
+    scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
+    blocks = ceil_div(problem.batch * problem.height * problem.width, tile), ceil_div(problem.in_channels, tile)
+    temporary = {"grad_input_ring": ring_pixels(problem) * problem.in_channels * accumulator_bytes(problem)}
+    kernel = Kernel.of("ring_first", arguments)
+    return Launch(kernel, (*temporary, "grad_input"), scalars, (blocks[0] * size, blocks[1]), (size, 1), 2 * tile), temporary
+
+
 def ring_pixels(problem: Problem) -> int:
     """Pixels of the input's ring, see kernels/ring.cl."""
     return problem.width + 3 + problem.batch * (problem.height + 1) * (problem.width + 1)
@@ -60,6 +75,11 @@ def chunk_plans(problem: Problem, span: int, chunk: int) -> int:
     starts = [begin + start for begin in range(0, problem.in_channels, span) for start in range(0, span, chunk)]
     ends = [min(start + chunk, start // span * span + span, problem.in_channels) for start in starts]
     return max((end - 1) // sample - start // sample + 1 for start, end in zip(starts, ends, strict=True))
+
+
+def fills_tile(problem: Problem) -> bool:
+    """Whether a group's outputs and channels fill a good part of a matrix unit's or a work-group's tile."""
+    return problem.group_out >= 24 and problem.group_in >= 16
 
 
 def refuses_ring(problem: Problem) -> str | None:

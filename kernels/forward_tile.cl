@@ -20,6 +20,7 @@
  * Local memory: plan [PLANS][TAPS][TILE_PIXELS], of the sample groups of a chunk (see plan), made anew where they change;
  * panel [TILE_K][TILE_PIXELS / 4 + 1], weights [TILE_K][TILE_OUT / 4 + 1], of vectors of 4: the odd lengths spread columns over the banks. */
 <%namespace name="plan" file="plan.cl"/>\
+<%namespace name="quads" file="quads.cl"/>\
 \
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -28,6 +29,7 @@
 <%include file="strips.cl"/>
 <%include file="plan.cl"/>
 <%include file="ring_vector.cl"/>
+<%include file="quads.cl"/>
 #define TILE_PIXELS ${tile_pixels}
 #define TILE_OUT ${tile_out}
 #define TILE_K ${tile_k}
@@ -58,7 +60,6 @@
 #define PASSES (TILE_PIXELS / ROWS)
 #define PANEL_ROW (TILE_PIXELS / 4 + 1)
 #define WEIGHTS_ROW (TILE_OUT / 4 + 1)
-#define quad_t ${"double4" if accumulator == "float64" else "float4"}
 
 static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * TILE_K) / SAMPLE_CHANNELS; }
 
@@ -179,23 +180,7 @@ void forward_tile(
                 }
             }
 % else:
-            #pragma unroll 4
-            for (int k = 0; k < TILE_K; ++k) {
-                quad_t x[ITEM_PIXELS / 4], w[ITEM_OUT / 4];
-                #pragma unroll
-                for (int i = 0; i < ITEM_PIXELS / 4; ++i) x[i] = panel[k * PANEL_ROW + t % ITEMS_X + i * ITEMS_X];
-                #pragma unroll
-                for (int j = 0; j < ITEM_OUT / 4; ++j) w[j] = weights[k * WEIGHTS_ROW + t / ITEMS_X + j * ITEMS_Y];
-                #pragma unroll
-                for (int i = 0; i < ITEM_PIXELS / 4; ++i) {
-                    #pragma unroll
-                    for (int j = 0; j < ITEM_OUT / 4; ++j) {
-% for o in range(4):
-                        sum[4 * j + ${o}][i] = fma(x[i], (quad_t)(w[j].s${o}), sum[4 * j + ${o}][i]);
-% endfor
-                    }
-                }
-            }
+${quads.multiply("TILE_K", "ITEM_PIXELS", "ITEM_OUT", "panel", "PANEL_ROW", "weights", "WEIGHTS_ROW")}\
 % endif
             barrier(CLK_LOCAL_MEM_FENCE);
         }

@@ -157,8 +157,8 @@ def launches(schedule: Schedule) -> list[Launch]:
 def branches() -> Iterator[Problem]:
     """Small problems that take every branch of the templates: convention, NaN, mask, bias, no offsets, element types, wide."""
     shapes: dict[str, Any] = {
-        "input": (2, 16, 7, 9),
-        "weight": (8, 8, 3, 2),
+        "input": (2, 32, 7, 9),
+        "weight": (8, 16, 3, 2),
         "stride": (1, 2),
         "padding": ((2, 1), (0, 3)),
         "dilation": (2, 1),

@@ -138,7 +138,6 @@ _BASE = (
     Case("deep-nan", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan"),
     Case("deep-nan-zero", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan", nonfinite="zero"),
     Case("deep-border", (1, 32, 5, 16), (40, 32, 3, 3), offsets="border"),
-    Case("deep-openvino", (1, 32, 5, 16), (40, 32, 3, 3), offsets="border", convention="openvino"),
     Case("deep-range", (1, 64, 9, 12), (40, 64, 3, 3), data="range"),
     Case("deep-strange", (1, 64, 9, 12), (40, 64, 3, 3), data="strange"),
 )
@@ -146,7 +145,7 @@ _CONVENTIONS = tuple(
     replace(case, name=f"{convention}-{case.name}", convention=convention)
     for convention in ("chainer", "mmcv", "openvino")
     for case in _BASE
-    if case.name in ("border", "nan", "one-sided-padding", "height-1")
+    if case.name in ("border", "nan", "one-sided-padding", "height-1", "deep-border")
 )
 _UNPADDED = tuple(Case(f"{name}-unpadded", padding=0, offsets="border", convention=name) for name in ("torchvision", "chainer", "mmcv"))
 _EDGES = tuple(
