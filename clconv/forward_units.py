@@ -1,0 +1,159 @@
+"""The forward pass by the matrix units of AMD and Intel, halves in, float32 sums: a variant for each kind of unit."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from clconv.forward_matrix import parts
+from clconv.layout import chunk_plans, refuses_ring, ring_last, ring_wide
+from clconv.problem import DTYPES, Problem
+from clconv.schedule import (
+    Kernel,
+    Launch,
+    Request,
+    Schedule,
+    Tile,
+    Value,
+    Variant,
+    ceil_div,
+    present,
+    round_up,
+    sizes,
+    specialisation,
+    weight_specialisation,
+)
+
+if TYPE_CHECKING:
+    from clconv.device import Device
+
+_PLAN_BYTES = 16
+_PACK_ITEMS = 256
+_FEWEST = 8
+"""Channels of a group that are worth a step of 16."""
+_DOUBT_BITS = {2: 18, 1: 17}
+"""By parts of a factor: how far below the largest a number may lie. What is below 2**-14 may count as zero, which is 29 bits below the largest;
+a factor of one part keeps 12 bits above it. High parts below it are left to the low ones, which reach 11 bits further and keep 21."""
+_SIZES = ("tile_pixels", "tile_out", "wave_pixels", "wave_out")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """Lanes of a wave, and the shapes of tiles: pixels and outputs of a work-group and of a wave, the widest first."""
+
+    lanes: int
+    shapes: tuple[tuple[int, int, int, int], ...]
+
+
+_UNITS = {
+    "mfma": _Unit(64, ((64, 128, 64, 32), (64, 64, 32, 32), (128, 64, 64, 32), (128, 32, 32, 32), (32, 128, 32, 32))),
+    "wmma": _Unit(32, ((64, 128, 32, 32), (64, 64, 32, 16), (128, 64, 32, 32), (32, 64, 16, 16), (64, 32, 16, 16))),
+    "dpas8": _Unit(8, ((64, 64, 16, 16), (32, 64, 16, 16), (64, 32, 16, 16), (32, 32, 8, 16))),
+    "dpas16": _Unit(16, ((64, 64, 32, 16), (32, 64, 32, 16), (64, 32, 32, 16), (32, 32, 16, 16))),
+}
+
+
+def _supports(name: str, request: Request, device: "Device") -> str | None:
+    problem = request.problem
+    if name not in device.matrix_units:
+        return f"the device has no {name}"
+    if problem.dtype == "float64":
+        return "it multiplies halves, which float64 can't be cut into"
+    if problem.group_in < _FEWEST:
+        return f"it multiplies 16 channels at a time, and groups have fewer than {_FEWEST}"
+    if not _candidates(name, request, device):
+        return f"no tile fits {device.max_work_group} work-items and {device.local_memory} bytes of local memory"
+    return refuses_ring(problem)
+
+
+def _items(name: str, tile: Tile) -> int:
+    waves = tile["tile_pixels"] // tile["wave_pixels"] * (tile["tile_out"] // tile["wave_out"])
+    return waves * _UNITS[name].lanes
+
+
+def _local_bytes(name: str, problem: Problem, tile: Tile) -> int:
+    plans = chunk_plans(problem, problem.group_in, tile["chunk"]) * problem.taps * tile["tile_pixels"] * _PLAN_BYTES
+    octets = tile["chunk"] // 8
+    samples = 2 * parts(problem) * octets * (tile["tile_pixels"] + 8 // octets) * 16
+    return plans + samples + 4 * tile["tile_pixels"] + 4 * _items(name, tile) + 4
+
+
+def _candidates(name: str, request: Request, device: "Device") -> tuple[Tile, ...]:
+    """Tiles that fit: first those that leave no unit idle, of these the widest that the outputs fill."""
+    problem = request.problem
+    fits = [
+        tile
+        for chunk in _chunks(problem)
+        for shape in _UNITS[name].shapes
+        if _fits(name, problem, device, tile := Tile.of(**dict(zip(_SIZES, shape, strict=True)), chunk=chunk))
+    ]
+
+    def groups(tile: Tile) -> int:
+        return ceil_div(problem.out_pixels, tile["tile_pixels"]) * problem.groups * ceil_div(problem.group_out, tile["tile_out"])
+
+    fits.sort(key=lambda tile: round_up(problem.group_out, tile["tile_out"]) > round_up(problem.group_out, 32))
+    busy = [tile for tile in fits if groups(tile) >= device.compute_units]
+    return tuple(dict.fromkeys([*busy, *sorted(fits, key=groups, reverse=True)]))
+
+
+def _chunks(problem: Problem) -> tuple[int, ...]:
+    """Channels of a step: 32, or first 16 where 32 would be filled up with too many zeros."""
+    padded = {chunk: round_up(problem.group_in, chunk) for chunk in (16, 32)}
+    return (16, 32) if padded[32] > 1.2 * padded[16] else (32, 16)
+
+
+def _fits(name: str, problem: Problem, device: "Device", tile: Tile) -> bool:
+    """Whether the work-group and its local memory are within the device's, and its items share out pixels and octets evenly."""
+    items = _items(name, tile)
+    even = items % tile["tile_pixels"] == 0 and tile["tile_pixels"] * tile["chunk"] // 8 % items == 0
+    return even and items <= device.max_work_group and _local_bytes(name, problem, tile) <= device.local_memory
+
+
+def _schedule(name: str, request: Request, device: "Device", tile: Tile) -> Schedule:
+    problem = request.problem
+    transpose, ring = ring_last(problem, device, _DOUBT_BITS[parts(problem)])
+    pack, kept = _pack(name, problem, tile)
+    tiles = problem.groups * ceil_div(problem.group_out, tile["tile_out"])
+    blocks = ceil_div(problem.out_pixels, tile["tile_pixels"])
+    special = specialisation(problem) | {"wide": ring_wide(problem)}
+    vec = _vec(problem)
+    way: dict[str, Value] = {
+        "unit": name, "emulated": "emulated" in device.matrix_units, "parts": parts(problem), "vec": vec, "channels_at_once": vec,
+        "plans": chunk_plans(problem, problem.group_in, tile["chunk"]), **dict(tile.sizes),
+    }  # fmt: skip
+    operands = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *kept, *present(problem, "bias"))
+    items = _items(name, tile)
+    kernel = Kernel.of("forward_units", {**way, **special})
+    product = Launch(kernel, (*operands, "output", "doubts"), sizes(problem), (blocks * items, tiles), (items, 1))
+    kernel = Kernel.of("forward_again", {"tile_pixels": tile["tile_pixels"], "tile_out": tile["tile_out"], **special})
+    operands = present(problem, "input", "offset", "mask", "weight", "bias")
+    items = tile["tile_pixels"]
+    again = Launch(kernel, (*operands, "output", "doubts"), sizes(problem), (blocks * items, tiles), (items, 1))
+    return Schedule(name, tile, (product, again), ring | {"doubts": blocks * tiles * 4}, (transpose,), (pack,), kept)
+
+
+def _vec(problem: Problem) -> int:
+    """Channels that are read at a time: as many as divide groups and offset groups, 16 bytes at most."""
+    sample = problem.in_channels // problem.sample_groups
+    return next(vec for vec in (8, 4, 2, 1) if vec * DTYPES[problem.dtype] <= 16 and problem.group_in % vec == 0 and sample % vec == 0)
+
+
+def _pack(name: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:
+    """The launch that packs and scales the weight, and what it makes."""
+    columns = problem.groups * round_up(problem.group_out, tile["tile_out"])
+    halves = columns * round_up(problem.group_in, tile["chunk"]) * problem.taps * parts(problem)
+    way: dict[str, Value] = {
+        "unit": name, "parts": parts(problem), "tile_out": tile["tile_out"], "chunk": tile["chunk"], "items": _PACK_ITEMS,
+        "doubt_bits": _DOUBT_BITS[parts(problem)], **weight_specialisation(problem), "wide": problem.wide or halves >= 1 << 31,
+    }  # fmt: skip
+    kept = {"packed_weight": 2 * halves, "packed_scales": 4 * columns}
+    return Launch(Kernel.of("pack_weight_matrix", way), ("weight", *kept), (), (columns * _PACK_ITEMS,), (_PACK_ITEMS,)), kept
+
+
+def _suits(request: Request, device: "Device") -> bool:
+    """Where a group's outputs and channels fill a good part of a tile."""
+    return request.problem.group_out >= 24 and request.problem.group_in >= 16
+
+
+VARIANTS = tuple(
+    Variant(name, partial(_supports, name), partial(_candidates, name), partial(_schedule, name), suits=_suits) for name in _UNITS
+)

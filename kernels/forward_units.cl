@@ -1,0 +1,283 @@
+/* forward_units: the forward pass by the matrix units of AMD and Intel, an implicit product whose samples meet in local memory.
+ *
+ *     output[n, o, p] = bias[o] + sum over k = (chunk of channels, tap, channel): weight[o][k] * sample[k][p]      sample = mask * B
+ *
+ * Both factors are halves, sums are float32. float32 data is cut in two halves, and three products (high x high, low x high, high x low)
+ * give 22 bits. Samples are scaled by a power of two of their output pixel, from the largest magnitudes at all pixels that it reads;
+ * weights by one of their output. A chunk at one tap is summed from zero and added to the total by an ordinary addition, whatever the
+ * matrix unit does where it adds.
+ *
+ * ring [..][C] and largest [..] see ring_last; packed see fragments, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_matrix; offset
+ * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; doubts [work-groups]: whether an output isn't
+ * finite, as it also is where no half can hold a factor: then forward_again does the tile.
+ *
+ * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, times tile j % TILES of the outputs of
+ * group j / TILES. Channels outside, taps inside: a chunk's pixels stay in the cache while all taps read them. A step is one chunk at one
+ * tap: while step s is multiplied, the samples of step s + 1 are made. Work-item t has two jobs:
+ *   sample:   octet t % OCTETS of pixels t / OCTETS + pass * ROWS, so that neighbours read one pixel's channels together
+ *   multiply: wave t / LANES owns WAVE_PIXELS pixels and WAVE_OUT outputs, in blocks; weights come straight from global memory
+ *
+ * Local memory: plan [PLANS][TAPS][TILE_PIXELS], of the offset groups of a chunk (see plan), made anew where they change, with scales
+ * [TILE_PIXELS]; samples [2][PARTS][OCTETS][ROW] of octets, of this step and the next; largest_in [ITEMS]. */
+<%namespace name="plan" file="plan.cl"/>\
+<%include file="types.cl"/>
+<%include file="shape.cl"/>
+<%include file="sample.cl"/>
+<%include file="ring.cl"/>
+<%include file="strips.cl"/>
+<%include file="plan.cl"/>
+<%include file="ring_vector.cl"/>
+<%include file="scale.cl"/>
+<%include file="fragments.cl"/>
+#define TILE_PIXELS ${tile_pixels}
+#define WAVE_PIXELS ${wave_pixels}
+#define WAVE_OUT ${wave_out}
+#define WAVES_PIXELS (TILE_PIXELS / WAVE_PIXELS)
+#define WAVES (WAVES_PIXELS * (TILE_OUT / WAVE_OUT))
+#define ITEMS (WAVES * LANES)
+#define PLANS ${plans}
+#define PASSES (TILE_PIXELS * OCTETS / ITEMS)
+#define ROWS (ITEMS / OCTETS)
+#define ROW (TILE_PIXELS + 8 / OCTETS)
+#define BUFFER (PARTS * OCTETS * ROW)
+#define BLOCKS_OUT (WAVE_OUT / BLOCK_OUT)
+#define BLOCKS_PIXELS (WAVE_PIXELS / BLOCK_PIXELS)
+#define BLOCK_VECS (BLOCK_OUT * 2)
+#define STAGE_VECS (STAGE / 8)
+#define STEPS_IN_ALL (CHUNKS * TAPS)
+<%include file="fragment_loads.cl"/>
+% if emulated:
+<%include file="matrix_plain.cl"/>
+% elif unit in ("mfma", "wmma"):
+<%include file="matrix_amd.cl"/>
+% else:
+<%include file="matrix_intel.cl"/>
+% endif
+
+/* First offset group of a chunk. */
+static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
+
+/* Whether a chunk needs other plans than the one before it. */
+static inline int new_plans(int first_channel, int chunk)
+{
+% if plans > 1:
+    (void)first_channel, (void)chunk;
+    return 1;
+% else:
+    return chunk == 0 || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1);
+% endif
+}
+
+/* The plans of a chunk's offset groups, all taps and the tile's pixels, and the scales of these; work-items t, t + TILE_PIXELS, .. share
+ * pixel t. */
+static inline void make_plans(
+    __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
+% if offset_groups:
+    __global const offset_t *restrict offset,
+% endif
+% if has_mask:
+    __global const mask_t *restrict mask,
+% endif
+    long first, long end, int first_channel, int chunk, int height, int width, int out_height, int out_width)
+{
+    const int t = (int)get_local_id(0);
+    const int mine = t % TILE_PIXELS;
+    const long at = min(first + mine, end - 1);
+    const int pixels = out_height * out_width;
+    const int n = (int)(at / pixels);
+    const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+    const int oy = p.x, ox = p.y;
+    const index_t pixel = (index_t)oy * out_width + ox;
+    (void)pixel, (void)first_channel, (void)chunk; /* an ordinary convolution has no offsets to read */
+    float most = 0.0f;
+    for (int i = t / TILE_PIXELS; i < PLANS * TAPS; i += ITEMS / TILE_PIXELS) {
+        const int tap = i % TAPS;
+% if offset_groups:
+        const int g = min(chunk_group(first_channel, chunk) + i / TAPS, SAMPLE_GROUPS - 1);
+% endif
+        const plan_t made = ${plan.here("g")};
+        __global const float *corner = largest + PLAN_PIXEL(made);
+% if offset_groups:
+        most = fmax(most, fabs(made.y) * fmax(fmax(corner[0], corner[1]), fmax(corner[width + 1], corner[width + 2])));
+% else:
+        most = fmax(most, corner[0]);
+% endif
+        plan[i * TILE_PIXELS + mine] = made;
+    }
+    largest_in[t] = most;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (t < TILE_PIXELS) {
+        for (int i = 1; i < ITEMS / TILE_PIXELS; ++i) most = fmax(most, largest_in[t + i * TILE_PIXELS]);
+        scales[t] = scale_for(most);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+/* A work-item's samples of a step, scaled: for each pass channels c .. c + 8 of the chunk at one pixel; zeros beyond the group's last. */
+static inline void sample_octets(
+    __global const data_t *restrict ring, __local const plan_t *plan, __local const float *scales,
+    int first_channel, int chunk, int tap, int below, float8 *octets)
+{
+    const int t = (int)get_local_id(0);
+    #pragma unroll
+    for (int pass = 0; pass < PASSES; ++pass) {
+        const int mine = t / OCTETS + pass * ROWS;
+        float value[8];
+        #pragma unroll
+        for (int i = 0; i < 8; i += VEC) {
+            const int c = chunk * CHUNK + t % OCTETS * 8 + i;
+            if (GROUP_IN % CHUNK == 0 || c < GROUP_IN) {
+                const int g = PLANS > 1 ? (first_channel + c) / SAMPLE_CHANNELS - chunk_group(first_channel, chunk) : 0;
+                sample_ring(ring, plan[(g * TAPS + tap) * TILE_PIXELS + mine], first_channel + c, below, value + i);
+            } else {
+                #pragma unroll
+                for (int j = 0; j < VEC; ++j) value[i + j] = 0.0f;
+            }
+        }
+        octets[pass] = scales[mine] * vload8(0, value);
+    }
+}
+
+/* Octets into one of the buffers, as halves. */
+static inline void store_octets(const float8 *octets, __local half *buffer)
+{
+    const int t = (int)get_local_id(0);
+    #pragma unroll
+    for (int pass = 0; pass < PASSES; ++pass) {
+        const float8 value = octets[pass];
+        const size_t at = t % OCTETS * ROW + t / OCTETS + pass * ROWS;
+% if parts == 2:
+        const float8 high = select(as_float8(as_uint8(value) & 0xffffe000u), (float8)(0.0f), isless(fabs(value), (float8)(LEAST_HIGH)));
+        vstorea_half8_rte(high, at, buffer);
+        vstorea_half8_rte((value - high) * LOW_SCALE, OCTETS * ROW + at, buffer);
+% else:
+        vstorea_half8_rte(value, at, buffer);
+% endif
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))\
+% if unit.startswith("dpas") and not emulated:
+ __attribute__((intel_reqd_sub_group_size(LANES)))\
+% endif
+
+void forward_units(
+    __global const data_t *restrict ring,
+    __global const float *restrict largest,
+% if offset_groups:
+    __global const offset_t *restrict offset,
+% endif
+% if has_mask:
+    __global const mask_t *restrict mask,
+% endif
+    __global const uint4 *restrict packed,
+    __global const float *restrict unscale,
+% if has_bias:
+    __global const data_t *restrict bias,
+% endif
+    __global data_t *restrict output,
+    __global int *restrict doubts,
+    int batch, int height, int width, int out_height, int out_width)
+{
+    __local plan_t plan[PLANS * TAPS * TILE_PIXELS];
+    __local uint4 samples[2 * BUFFER];
+    __local float scales[TILE_PIXELS];
+    __local float largest_in[ITEMS];
+    __local int doubted[1];
+    __local half *halves = (__local half *)samples;
+    const int t = (int)get_local_id(0);
+    const int lane = t % LANES;
+    const int wave_pixel = t / LANES % WAVES_PIXELS * WAVE_PIXELS;
+    const int wave_out = t / LANES / WAVES_PIXELS * WAVE_OUT;
+    const int group = (int)get_group_id(1) / TILES;
+    const int first_channel = group * GROUP_IN;
+    const int below = (width + 1) * IN_CHANNELS;
+    const int pixels = out_height * out_width;
+    const long first = (long)get_group_id(0) * TILE_PIXELS;
+    const long end = (long)batch * pixels;
+    __global const uint4 *stage = packed + (index_t)get_group_id(1) * STEPS_IN_ALL * STAGE_VECS + wave_out / BLOCK_OUT * PARTS * BLOCK_VECS;
+
+    if (t == 0) doubted[0] = 0;
+    sum_t total[BLOCKS_OUT * BLOCKS_PIXELS];
+    #pragma unroll
+    for (int i = 0; i < BLOCKS_OUT * BLOCKS_PIXELS; ++i) total[i] = (sum_t)(0.0f);
+    float8 octets[PASSES];
+
+<%def name="plans_of(chunk)">\
+make_plans(plan, scales, largest_in, largest, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}first, end, first_channel, ${chunk},
+                   height, width, out_height, out_width)\
+</%def>\
+    ${plans_of(0)};
+    sample_octets(ring, plan, scales, first_channel, 0, 0, below, octets);
+    store_octets(octets, halves);
+
+    int chunk = 0, tap = 0; /* of the step whose samples are made */
+    for (int s = 0; s < STEPS_IN_ALL; ++s) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        float unscaled[BLOCKS_PIXELS];
+        #pragma unroll
+        for (int p = 0; p < BLOCKS_PIXELS; ++p) unscaled[p] = inverse(scales[wave_pixel + p * BLOCK_PIXELS + lane % BLOCK_PIXELS]);
+        if (++tap == TAPS) {
+            tap = 0;
+            if (++chunk < CHUNKS && new_plans(first_channel, chunk)) ${plans_of("chunk")};
+        }
+        if (chunk < CHUNKS) sample_octets(ring, plan, scales, first_channel, chunk, tap, below, octets);
+
+        __local const uint4 *here = samples + s % 2 * BUFFER + wave_pixel;
+        #pragma unroll
+        for (int o = 0; o < BLOCKS_OUT; ++o) {
+            #pragma unroll
+            for (int p = 0; p < BLOCKS_PIXELS; ++p) {
+                sum_t sum = (sum_t)(0.0f);
+% if parts == 2:
+                sum_t low = (sum_t)(0.0f);
+% endif
+                #pragma unroll
+                for (int step = 0; step < STEPS; ++step) {
+                    __global const uint4 *block = stage + (step * (TILE_OUT / BLOCK_OUT) + o) * PARTS * BLOCK_VECS;
+                    __local const uint4 *column = here + 2 * step * ROW + p * BLOCK_PIXELS;
+                    const weights_t weight = weights_of(block, lane);
+                    const samples_t sample = samples_of(column, lane);
+                    sum = multiply(sum, weight, sample, lane);
+% if parts == 2:
+                    low = multiply(low, weights_of(block + BLOCK_VECS, lane), sample, lane);
+                    low = multiply(low, weight, samples_of(column + OCTETS * ROW, lane), lane);
+% endif
+                }
+% if parts == 2:
+                sum += low * (1.0f / LOW_SCALE);
+% endif
+                total[o * BLOCKS_PIXELS + p] += sum * unscaled[p];
+            }
+        }
+        stage += STAGE_VECS;
+        if (chunk < CHUNKS) store_octets(octets, halves + (s + 1) % 2 * BUFFER * 8);
+    }
+
+    int doubt = 0;
+    #pragma unroll
+    for (int p = 0; p < BLOCKS_PIXELS; ++p) {
+        const long at = first + wave_pixel + p * BLOCK_PIXELS + lane % BLOCK_PIXELS;
+        const long real = min(at, end - 1);
+        const int2 place = strip_pixel((int)(real % pixels), out_height, out_width);
+        __global data_t *to = output + ((index_t)(real / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels + (index_t)place.x * out_width + place.y;
+        #pragma unroll
+        for (int o = 0; o < BLOCKS_OUT; ++o) {
+            float sums[SUMS];
+            STORE_SUMS(total[o * BLOCKS_PIXELS + p], 0, sums);
+            #pragma unroll
+            for (int i = 0; i < SUMS; ++i) {
+                const int column = wave_out + o * BLOCK_OUT + SUM_OUT(i, lane);
+                const int out = (int)get_group_id(1) % TILES * TILE_OUT + column;
+                if (at < end && out < GROUP_OUT) {
+                    const float value = sums[i] * unscale[get_group_id(1) * TILE_OUT + column];
+                    doubt |= !(fabs(value) <= FLT_MAX);
+                    store_data(to, (index_t)out * pixels, value${" + load_data(bias, group * GROUP_OUT + out)" if has_bias else ""});
+                }
+            }
+        }
+    }
+    if (doubt) doubted[0] = 1;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (t == 0) doubts[get_group_id(1) * get_num_groups(0) + get_group_id(0)] = doubted[0];
+}
