@@ -12,13 +12,14 @@
  * finite, as it also is where no half can hold a factor: then forward_again does the tile.
  *
  * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, times tile j % TILES of the outputs of
- * group j / TILES. Channels outside, taps inside: a chunk's pixels stay in the cache while all taps read them. A step is one chunk at one
- * tap: while step s is multiplied, the samples of step s + 1 are made. Work-item t has two jobs:
+ * group j / TILES. Channels outside, taps inside: a chunk's pixels stay in the cache while all taps read them. While one tap of
+ * a chunk is multiplied, the samples of the next are made. Work-item t has two jobs:
  *   sample:   octet t % OCTETS of pixels t / OCTETS + pass * ROWS, so that neighbours read one pixel's channels together
  *   multiply: wave t / LANES owns WAVE_PIXELS pixels and WAVE_OUT outputs, in blocks; weights come straight from global memory
  *
  * Local memory: plan [PLANS][TAPS][TILE_PIXELS], of the offset groups of a chunk (see plan), made anew where they change, with scales
- * [TILE_PIXELS]; samples [2][PARTS][OCTETS][ROW] of octets, of this step and the next; largest_in [ITEMS]. */
+ * [TILE_PIXELS]; largest_in [ITEMS]; samples [2][PARTS][OCTETS][ROW] of octets, of this tap and the next. */
+<% changing = offset_groups > 1 %>\
 <%namespace name="plan" file="plan.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -44,7 +45,6 @@
 #define BLOCKS_PIXELS (WAVE_PIXELS / BLOCK_PIXELS)
 #define BLOCK_VECS (BLOCK_OUT * 2)
 #define STAGE_VECS (STAGE / 8)
-#define STEPS_IN_ALL (CHUNKS * TAPS)
 <%include file="fragment_loads.cl"/>
 % if emulated:
 <%include file="matrix_plain.cl"/>
@@ -57,21 +57,18 @@
 /* First offset group of a chunk. */
 static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
 
+% if changing:
 /* Whether a chunk needs other plans than the one before it. */
 static inline int new_plans(int first_channel, int chunk)
 {
-% if plans > 1:
-    (void)first_channel, (void)chunk;
-    return 1;
-% else:
-    return chunk == 0 || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1);
-% endif
+    return chunk == 0 || PLANS > 1 || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1);
 }
 
-/* The plans of a chunk's offset groups, all taps and the tile's pixels, and the scales of these; work-items t, t + TILE_PIXELS, .. share
- * pixel t. */
+% endif
+/* The plans of a chunk's offset groups, all taps and the tile's pixels, of which work-items t, t + TILE_PIXELS, .. share pixel t; and the
+ * largest magnitude that each of these may read. */
 static inline void make_plans(
-    __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
+    __local plan_t *plan, __local float *largest_in, __global const float *restrict largest,
 % if offset_groups:
     __global const offset_t *restrict offset,
 % endif
@@ -105,12 +102,16 @@ static inline void make_plans(
         plan[i * TILE_PIXELS + mine] = made;
     }
     largest_in[t] = most;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (t < TILE_PIXELS) {
-        for (int i = 1; i < ITEMS / TILE_PIXELS; ++i) most = fmax(most, largest_in[t + i * TILE_PIXELS]);
-        scales[t] = scale_for(most);
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+/* By what the pixels' samples are scaled. */
+static inline void make_scales(__local float *scales, __local const float *largest_in)
+{
+    const int t = (int)get_local_id(0);
+    if (t >= TILE_PIXELS) return;
+    float most = largest_in[t];
+    for (int i = 1; i < ITEMS / TILE_PIXELS; ++i) most = fmax(most, largest_in[t + i * TILE_PIXELS]);
+    scales[t] = scale_for(most);
 }
 
 /* A work-item's samples of a step, scaled: for each pass channels c .. c + 8 of the chunk at one pixel; zeros beyond the group's last. */
@@ -195,63 +196,71 @@ void forward_units(
     const int pixels = out_height * out_width;
     const long first = (long)get_group_id(0) * TILE_PIXELS;
     const long end = (long)batch * pixels;
-    __global const uint4 *stage = packed + (index_t)get_group_id(1) * STEPS_IN_ALL * STAGE_VECS + wave_out / BLOCK_OUT * PARTS * BLOCK_VECS;
+    __global const uint4 *weights = packed + (index_t)get_group_id(1) * CHUNKS * TAPS * STAGE_VECS + wave_out / BLOCK_OUT * PARTS * BLOCK_VECS;
 
     if (t == 0) doubted[0] = 0;
     sum_t total[BLOCKS_OUT * BLOCKS_PIXELS];
     #pragma unroll
     for (int i = 0; i < BLOCKS_OUT * BLOCKS_PIXELS; ++i) total[i] = (sum_t)(0.0f);
-    float8 octets[PASSES];
 
 <%def name="plans_of(chunk)">\
-make_plans(plan, scales, largest_in, largest, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}first, end, first_channel, ${chunk},
-                   height, width, out_height, out_width)\
+make_plans(plan, largest_in, largest, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}first, end, first_channel, ${chunk},
+                              height, width, out_height, out_width)\
 </%def>\
+% if not changing:
     ${plans_of(0)};
-    sample_octets(ring, plan, scales, first_channel, 0, 0, below, octets);
-    store_octets(octets, halves);
-
-    int chunk = 0, tap = 0; /* of the step whose samples are made */
-    for (int s = 0; s < STEPS_IN_ALL; ++s) {
+    barrier(CLK_LOCAL_MEM_FENCE);
+    make_scales(scales, largest_in);
+% endif
+    for (int chunk = 0; chunk < CHUNKS; ++chunk) {
         barrier(CLK_LOCAL_MEM_FENCE);
+% if changing:
+        const int fresh = new_plans(first_channel, chunk);
+        if (fresh) ${plans_of("chunk")};
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (fresh) make_scales(scales, largest_in);
+        barrier(CLK_LOCAL_MEM_FENCE);
+% endif
         float unscaled[BLOCKS_PIXELS];
         #pragma unroll
         for (int p = 0; p < BLOCKS_PIXELS; ++p) unscaled[p] = inverse(scales[wave_pixel + p * BLOCK_PIXELS + lane % BLOCK_PIXELS]);
-        if (++tap == TAPS) {
-            tap = 0;
-            if (++chunk < CHUNKS && new_plans(first_channel, chunk)) ${plans_of("chunk")};
-        }
-        if (chunk < CHUNKS) sample_octets(ring, plan, scales, first_channel, chunk, tap, below, octets);
+        float8 octets[PASSES];
+        sample_octets(ring, plan, scales, first_channel, chunk, 0, below, octets);
+        store_octets(octets, halves);
 
-        __local const uint4 *here = samples + s % 2 * BUFFER + wave_pixel;
-        #pragma unroll
-        for (int o = 0; o < BLOCKS_OUT; ++o) {
+        for (int tap = 0; tap < TAPS; ++tap) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (tap + 1 < TAPS) sample_octets(ring, plan, scales, first_channel, chunk, tap + 1, below, octets);
+            __global const uint4 *stage = weights + (index_t)(chunk * TAPS + tap) * STAGE_VECS;
+            __local const uint4 *here = samples + tap % 2 * BUFFER + wave_pixel;
             #pragma unroll
-            for (int p = 0; p < BLOCKS_PIXELS; ++p) {
-                sum_t sum = (sum_t)(0.0f);
-% if parts == 2:
-                sum_t low = (sum_t)(0.0f);
-% endif
+            for (int o = 0; o < BLOCKS_OUT; ++o) {
                 #pragma unroll
-                for (int step = 0; step < STEPS; ++step) {
-                    __global const uint4 *block = stage + (step * (TILE_OUT / BLOCK_OUT) + o) * PARTS * BLOCK_VECS;
-                    __local const uint4 *column = here + 2 * step * ROW + p * BLOCK_PIXELS;
-                    const weights_t weight = weights_of(block, lane);
-                    const samples_t sample = samples_of(column, lane);
-                    sum = multiply(sum, weight, sample, lane);
+                for (int p = 0; p < BLOCKS_PIXELS; ++p) {
+                    sum_t sum = (sum_t)(0.0f);
 % if parts == 2:
-                    low = multiply(low, weights_of(block + BLOCK_VECS, lane), sample, lane);
-                    low = multiply(low, weight, samples_of(column + OCTETS * ROW, lane), lane);
+                    sum_t low = (sum_t)(0.0f);
 % endif
+                    #pragma unroll
+                    for (int step = 0; step < STEPS; ++step) {
+                        __global const uint4 *block = stage + (step * (TILE_OUT / BLOCK_OUT) + o) * PARTS * BLOCK_VECS;
+                        __local const uint4 *column = here + 2 * step * ROW + p * BLOCK_PIXELS;
+                        const weights_t weight = weights_of(block, lane);
+                        const samples_t sample = samples_of(column, lane);
+                        sum = multiply(sum, weight, sample, lane);
+% if parts == 2:
+                        low = multiply(low, weights_of(block + BLOCK_VECS, lane), sample, lane);
+                        low = multiply(low, weight, samples_of(column + OCTETS * ROW, lane), lane);
+% endif
+                    }
+% if parts == 2:
+                    sum += low * (1.0f / LOW_SCALE);
+% endif
+                    total[o * BLOCKS_PIXELS + p] += sum * unscaled[p];
                 }
-% if parts == 2:
-                sum += low * (1.0f / LOW_SCALE);
-% endif
-                total[o * BLOCKS_PIXELS + p] += sum * unscaled[p];
             }
+            if (tap + 1 < TAPS) store_octets(octets, halves + (tap + 1) % 2 * BUFFER * 8);
         }
-        stage += STAGE_VECS;
-        if (chunk < CHUNKS) store_octets(octets, halves + (s + 1) % 2 * BUFFER * 8);
     }
 
     int doubt = 0;
