@@ -31,24 +31,35 @@ _PACK_ITEMS = 256
 _FEWEST = 8
 """Channels of a group that are worth a step of 16."""
 _DOUBT_BITS = {2: 18, 1: 17}
-"""By parts of a factor: how far below the largest a number may lie. What is below 2**-14 may count as zero, which is 29 bits below the largest;
-a factor of one part keeps 12 bits above it. High parts below it are left to the low ones, which reach 11 bits further and keep 21."""
+"""By parts of a factor: how far below the largest a number may lie. What is below 2**-14 may count as zero, 29 bits below the largest: a
+factor of one part keeps 12 bits above it. Of two, the low part takes over what is below it, reaches 11 bits further, and keeps 21."""
 _SIZES = ("tile_pixels", "tile_out", "wave_pixels", "wave_out")
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """Lanes of a wave, and the shapes of tiles: pixels and outputs of a work-group and of a wave, the widest first."""
+    """Lanes of a wave, outputs and pixels of a block (see kernels/fragments.cl), and the shapes of tiles: `_SIZES`, the widest first."""
 
     lanes: int
+    block_out: int
+    block_pixels: int
     shapes: tuple[tuple[int, int, int, int], ...]
+    options: tuple[str, ...] = ()
 
+    @property
+    def arguments(self) -> dict[str, Value]:
+        """What kernels know of it."""
+        return {"lanes": self.lanes, "block_out": self.block_out, "block_pixels": self.block_pixels}
+
+
+_LARGE = ("-cl-intel-256-GRF-per-thread",)
+"""Half as many threads with twice the registers: with fewer, sums and fragments of a wave spill."""
 
 _UNITS = {
-    "mfma": _Unit(64, ((64, 128, 64, 32), (64, 64, 32, 32), (128, 64, 64, 32), (128, 32, 32, 32), (32, 128, 32, 32))),
-    "wmma": _Unit(32, ((64, 128, 32, 32), (64, 64, 32, 16), (128, 64, 32, 32), (32, 64, 16, 16), (64, 32, 16, 16))),
-    "dpas8": _Unit(8, ((64, 64, 16, 16), (32, 64, 16, 16), (64, 32, 16, 16), (32, 32, 8, 16))),
-    "dpas16": _Unit(16, ((64, 64, 32, 16), (32, 64, 32, 16), (64, 32, 32, 16), (32, 32, 16, 16))),
+    "mfma": _Unit(64, 32, 32, ((64, 128, 64, 32), (64, 64, 32, 32), (128, 64, 64, 32), (128, 32, 32, 32), (32, 64, 32, 32))),
+    "wmma": _Unit(32, 16, 16, ((64, 128, 32, 32), (64, 64, 32, 16), (128, 64, 32, 32), (64, 32, 16, 16), (32, 64, 16, 32))),
+    "dpas8": _Unit(8, 8, 8, ((64, 128, 32, 16), (64, 64, 32, 16), (64, 32, 16, 16), (32, 64, 16, 16), (32, 32, 8, 16)), _LARGE),
+    "dpas16": _Unit(16, 8, 16, ((64, 128, 32, 32), (64, 64, 32, 16), (64, 32, 16, 16), (32, 64, 16, 16), (32, 32, 16, 16)), _LARGE),
 }
 
 
@@ -65,9 +76,12 @@ def _supports(name: str, request: Request, device: "Device") -> str | None:
     return refuses_ring(problem)
 
 
+def _waves(tile: Tile) -> int:
+    return tile["tile_pixels"] // tile["wave_pixels"] * (tile["tile_out"] // tile["wave_out"])
+
+
 def _items(name: str, tile: Tile) -> int:
-    waves = tile["tile_pixels"] // tile["wave_pixels"] * (tile["tile_out"] // tile["wave_out"])
-    return waves * _UNITS[name].lanes
+    return _waves(tile) * _UNITS[name].lanes
 
 
 def _local_bytes(name: str, problem: Problem, tile: Tile) -> int:
@@ -78,7 +92,7 @@ def _local_bytes(name: str, problem: Problem, tile: Tile) -> int:
 
 
 def _candidates(name: str, request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Tiles that fit: first those that leave no unit idle, of these the widest that the outputs fill."""
+    """Tiles that fit: first those that give every part of every unit a wave, of these the cheapest by products and samples."""
     problem = request.problem
     fits = [
         tile
@@ -86,26 +100,38 @@ def _candidates(name: str, request: Request, device: "Device") -> tuple[Tile, ..
         for shape in _UNITS[name].shapes
         if _fits(name, problem, device, tile := Tile.of(**dict(zip(_SIZES, shape, strict=True)), chunk=chunk))
     ]
+    fits.sort(key=lambda tile: ceil_div(problem.group_out, tile["tile_out"]) * (tile["tile_out"] + _SAMPLE))
 
-    def groups(tile: Tile) -> int:
-        return ceil_div(problem.out_pixels, tile["tile_pixels"]) * problem.groups * ceil_div(problem.group_out, tile["tile_out"])
+    def waves(tile: Tile) -> int:
+        tiles = problem.groups * ceil_div(problem.group_out, tile["tile_out"])
+        return ceil_div(problem.out_pixels, tile["tile_pixels"]) * tiles * _waves(tile)
 
-    fits.sort(key=lambda tile: round_up(problem.group_out, tile["tile_out"]) > round_up(problem.group_out, 32))
-    busy = [tile for tile in fits if groups(tile) >= device.compute_units]
-    return tuple(dict.fromkeys([*busy, *sorted(fits, key=groups, reverse=True)]))
+    busy = [tile for tile in fits if waves(tile) >= _PARTS * device.compute_units]
+    return tuple(dict.fromkeys([*busy, *sorted(fits, key=waves, reverse=True)]))
+
+
+_SAMPLE = 64
+"""Outputs whose products take as long as it takes to make a sample: a guess until a device tells."""
+
+_PARTS = 4
+"""Waves that a compute unit works on at once: AMD's have four SIMDs, Intel's as many threads where registers are large."""
 
 
 def _chunks(problem: Problem) -> tuple[int, ...]:
-    """Channels of a step: 32, or first 16 where 32 would be filled up with too many zeros."""
+    """Channels of a step: 32, but first 16 where that is filled up with many fewer zeros."""
     padded = {chunk: round_up(problem.group_in, chunk) for chunk in (16, 32)}
     return (16, 32) if padded[32] > 1.2 * padded[16] else (32, 16)
 
 
 def _fits(name: str, problem: Problem, device: "Device", tile: Tile) -> bool:
-    """Whether the work-group and its local memory are within the device's, and its items share out pixels and octets evenly."""
-    items = _items(name, tile)
-    even = items % tile["tile_pixels"] == 0 and tile["tile_pixels"] * tile["chunk"] // 8 % items == 0
-    return even and items <= device.max_work_group and _local_bytes(name, problem, tile) <= device.local_memory
+    """Whether the work-group and its local memory are within the device's, and its items share out pixels and octets evenly.
+
+    Where few channels are read at a time, an item makes few octets: each piece has addresses of its own.
+    """
+    items, octets = _items(name, tile), tile["tile_pixels"] * tile["chunk"] // 8
+    even = items % tile["tile_pixels"] == 0 and octets % items == 0
+    small = octets // items * (8 // _vec(problem)) <= 16
+    return even and small and items <= device.max_work_group and _local_bytes(name, problem, tile) <= device.local_memory
 
 
 def _schedule(name: str, request: Request, device: "Device", tile: Tile) -> Schedule:
@@ -118,11 +144,11 @@ def _schedule(name: str, request: Request, device: "Device", tile: Tile) -> Sche
     vec = _vec(problem)
     way: dict[str, Value] = {
         "unit": name, "emulated": "emulated" in device.matrix_units, "parts": parts(problem), "vec": vec, "channels_at_once": vec,
-        "plans": chunk_plans(problem, problem.group_in, tile["chunk"]), **dict(tile.sizes),
+        "plans": chunk_plans(problem, problem.group_in, tile["chunk"]), **_UNITS[name].arguments, **dict(tile.sizes),
     }  # fmt: skip
     operands = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *kept, *present(problem, "bias"))
     items = _items(name, tile)
-    kernel = Kernel.of("forward_units", {**way, **special})
+    kernel = Kernel.of("forward_units", {**way, **special}, () if way["emulated"] else _UNITS[name].options)
     product = Launch(kernel, (*operands, "output", "doubts"), sizes(problem), (blocks * items, tiles), (items, 1))
     kernel = Kernel.of("forward_again", {"tile_pixels": tile["tile_pixels"], "tile_out": tile["tile_out"], **special})
     operands = present(problem, "input", "offset", "mask", "weight", "bias")
@@ -142,11 +168,12 @@ def _pack(name: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, in
     columns = problem.groups * round_up(problem.group_out, tile["tile_out"])
     halves = columns * round_up(problem.group_in, tile["chunk"]) * problem.taps * parts(problem)
     way: dict[str, Value] = {
-        "unit": name, "parts": parts(problem), "tile_out": tile["tile_out"], "chunk": tile["chunk"], "items": _PACK_ITEMS,
-        "doubt_bits": _DOUBT_BITS[parts(problem)], **weight_specialisation(problem), "wide": problem.wide or halves >= 1 << 31,
+        "unit": name, **_UNITS[name].arguments, "parts": parts(problem), "tile_out": tile["tile_out"], "chunk": tile["chunk"],
+        "items": _PACK_ITEMS, "doubt_bits": _DOUBT_BITS[parts(problem)], **weight_specialisation(problem),
+        "wide": problem.wide or halves >= 1 << 31,
     }  # fmt: skip
     kept = {"packed_weight": 2 * halves, "packed_scales": 4 * columns}
-    return Launch(Kernel.of("pack_weight_matrix", way), ("weight", *kept), (), (columns * _PACK_ITEMS,), (_PACK_ITEMS,)), kept
+    return Launch(Kernel.of("pack_weight_units", way), ("weight", *kept), (), (columns * _PACK_ITEMS,), (_PACK_ITEMS,)), kept
 
 
 def _suits(request: Request, device: "Device") -> bool:

@@ -14,7 +14,7 @@ _AMD = "AMD Accelerated Parallel Processing"
 _WAVES = {"mfma": (re.compile(r"gfx(908|90a|94\d|950)\b"), 64), "wmma": (re.compile(r"gfx11\d\d\b"), 32)}
 """Which architectures have a unit, and lanes of a wave for which it is programmed. (RDNA 4's wmma has another layout.)"""
 
-_INTEL = {"cl_intel_subgroup_matrix_multiply_accumulate", "cl_intel_required_subgroup_size", "cl_intel_subgroups", "cl_intel_subgroups_short"}
+_INTEL = {f"cl_intel_{name}" for name in ("subgroup_matrix_multiply_accumulate", "required_subgroup_size", "subgroups", "subgroups_short")}
 _SUB_GROUP_SIZES = 0x4108  # CL_DEVICE_SUB_GROUP_SIZES_INTEL
 
 

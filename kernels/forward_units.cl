@@ -7,7 +7,7 @@
  * weights by one of their output. A chunk at one tap is summed from zero and added to the total by an ordinary addition, whatever the
  * matrix unit does where it adds.
  *
- * ring [..][C] and largest [..] see ring_last; packed see fragments, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_matrix; offset
+ * ring [..][C] and largest [..] see ring_last; packed see fragments, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_units; offset
  * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; doubts [work-groups]: whether an output isn't
  * finite, as it also is where no half can hold a factor: then forward_again does the tile.
  *
@@ -19,7 +19,10 @@
  *
  * Local memory: plan [PLANS][TAPS][TILE_PIXELS], of the offset groups of a chunk (see plan), made anew where they change, with scales
  * [TILE_PIXELS]; largest_in [ITEMS]; samples [2][PARTS][OCTETS][ROW] of octets, of this tap and the next. */
-<% changing = offset_groups > 1 %>\
+<%
+changing = offset_groups > 1
+blocks = [(o, p) for o in range(wave_out // block_out) for p in range(wave_pixels // block_pixels)]
+%>\
 <%namespace name="plan" file="plan.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -41,7 +44,6 @@
 #define ROWS (ITEMS / OCTETS)
 #define ROW (TILE_PIXELS + 8 / OCTETS)
 #define BUFFER (PARTS * OCTETS * ROW)
-#define BLOCKS_OUT (WAVE_OUT / BLOCK_OUT)
 #define BLOCKS_PIXELS (WAVE_PIXELS / BLOCK_PIXELS)
 #define BLOCK_VECS (BLOCK_OUT * 2)
 #define STAGE_VECS (STAGE / 8)
@@ -157,6 +159,46 @@ static inline void store_octets(const float8 *octets, __local half *buffer)
     }
 }
 
+/* One block's product for one chunk at one tap, summed from zero. */
+static inline sum_t product(__global const uint4 *block, __local const uint4 *column, int lane)
+{
+    sum_t sum = (sum_t)(0.0f);
+% if parts == 2:
+    sum_t low = (sum_t)(0.0f);
+% endif
+    #pragma unroll
+    for (int step = 0; step < STEPS; ++step) {
+        const weights_t weight = weights_of(block, lane);
+        const samples_t sample = samples_of(column, lane);
+        sum = multiply(sum, weight, sample, lane);
+% if parts == 2:
+        low = multiply(low, weights_of(block + BLOCK_VECS, lane), sample, lane);
+        low = multiply(low, weight, samples_of(column + OCTETS * ROW, lane), lane);
+% endif
+        block += TILE_OUT / BLOCK_OUT * PARTS * BLOCK_VECS;
+        column += 2 * ROW;
+    }
+    return ${"sum + low * (1.0f / LOW_SCALE)" if parts == 2 else "sum"};
+}
+
+/* A lane's sums of one block as outputs of one pixel, from output `out` of the group on; whether one isn't finite. */
+static inline int store_block(
+    sum_t sums, __global const float *unscale, ${"__global const data_t *bias, " if has_bias else ""}__global data_t *to, int pixels, int out, int lane)
+{
+    int doubt = 0;
+% for i in range(block_out * block_pixels // lanes):
+    {
+        const int row = SUM_OUT(${i}, lane);
+        if (out + row < GROUP_OUT) {
+            const float value = sums.s${"%x" % i} * unscale[row];
+            doubt |= !(fabs(value) <= FLT_MAX);
+            store_data(to, (index_t)(out + row) * pixels, value${" + load_data(bias, out + row)" if has_bias else ""});
+        }
+    }
+% endfor
+    return doubt;
+}
+
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))\
 % if unit.startswith("dpas") and not emulated:
  __attribute__((intel_reqd_sub_group_size(LANES)))\
@@ -199,9 +241,7 @@ void forward_units(
     __global const uint4 *weights = packed + (index_t)get_group_id(1) * CHUNKS * TAPS * STAGE_VECS + wave_out / BLOCK_OUT * PARTS * BLOCK_VECS;
 
     if (t == 0) doubted[0] = 0;
-    sum_t total[BLOCKS_OUT * BLOCKS_PIXELS];
-    #pragma unroll
-    for (int i = 0; i < BLOCKS_OUT * BLOCKS_PIXELS; ++i) total[i] = (sum_t)(0.0f);
+    sum_t ${", ".join("total_%d_%d = (sum_t)(0.0f)" % block for block in blocks)};
 
 <%def name="plans_of(chunk)">\
 make_plans(plan, largest_in, largest, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}first, end, first_channel, ${chunk},
@@ -233,59 +273,27 @@ make_plans(plan, largest_in, largest, ${"offset, " if offset_groups else ""}${"m
             if (tap + 1 < TAPS) sample_octets(ring, plan, scales, first_channel, chunk, tap + 1, below, octets);
             __global const uint4 *stage = weights + (index_t)(chunk * TAPS + tap) * STAGE_VECS;
             __local const uint4 *here = samples + tap % 2 * BUFFER + wave_pixel;
-            #pragma unroll
-            for (int o = 0; o < BLOCKS_OUT; ++o) {
-                #pragma unroll
-                for (int p = 0; p < BLOCKS_PIXELS; ++p) {
-                    sum_t sum = (sum_t)(0.0f);
-% if parts == 2:
-                    sum_t low = (sum_t)(0.0f);
-% endif
-                    #pragma unroll
-                    for (int step = 0; step < STEPS; ++step) {
-                        __global const uint4 *block = stage + (step * (TILE_OUT / BLOCK_OUT) + o) * PARTS * BLOCK_VECS;
-                        __local const uint4 *column = here + 2 * step * ROW + p * BLOCK_PIXELS;
-                        const weights_t weight = weights_of(block, lane);
-                        const samples_t sample = samples_of(column, lane);
-                        sum = multiply(sum, weight, sample, lane);
-% if parts == 2:
-                        low = multiply(low, weights_of(block + BLOCK_VECS, lane), sample, lane);
-                        low = multiply(low, weight, samples_of(column + OCTETS * ROW, lane), lane);
-% endif
-                    }
-% if parts == 2:
-                    sum += low * (1.0f / LOW_SCALE);
-% endif
-                    total[o * BLOCKS_PIXELS + p] += sum * unscaled[p];
-                }
-            }
+% for o, p in blocks:
+            total_${o}_${p} += unscaled[${p}] * product(stage + ${o} * PARTS * BLOCK_VECS, here + ${p} * BLOCK_PIXELS, lane);
+% endfor
             if (tap + 1 < TAPS) store_octets(octets, halves + (tap + 1) % 2 * BUFFER * 8);
         }
     }
 
     int doubt = 0;
-    #pragma unroll
-    for (int p = 0; p < BLOCKS_PIXELS; ++p) {
-        const long at = first + wave_pixel + p * BLOCK_PIXELS + lane % BLOCK_PIXELS;
+    const int out = (int)get_group_id(1) % TILES * TILE_OUT + wave_out; /* the wave's first, in its group */
+    __global const float *by = unscale + get_group_id(1) * TILE_OUT + wave_out;
+% for p in range(wave_pixels // block_pixels):
+    {
+        const long at = first + wave_pixel + ${p} * BLOCK_PIXELS + lane % BLOCK_PIXELS;
         const long real = min(at, end - 1);
         const int2 place = strip_pixel((int)(real % pixels), out_height, out_width);
         __global data_t *to = output + ((index_t)(real / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels + (index_t)place.x * out_width + place.y;
-        #pragma unroll
-        for (int o = 0; o < BLOCKS_OUT; ++o) {
-            float sums[SUMS];
-            STORE_SUMS(total[o * BLOCKS_PIXELS + p], 0, sums);
-            #pragma unroll
-            for (int i = 0; i < SUMS; ++i) {
-                const int column = wave_out + o * BLOCK_OUT + SUM_OUT(i, lane);
-                const int out = (int)get_group_id(1) % TILES * TILE_OUT + column;
-                if (at < end && out < GROUP_OUT) {
-                    const float value = sums[i] * unscale[get_group_id(1) * TILE_OUT + column];
-                    doubt |= !(fabs(value) <= FLT_MAX);
-                    store_data(to, (index_t)out * pixels, value${" + load_data(bias, group * GROUP_OUT + out)" if has_bias else ""});
-                }
-            }
-        }
+% for o in range(wave_out // block_out):
+        if (at < end) doubt |= store_block(total_${o}_${p}, by + ${o} * BLOCK_OUT, ${"bias + group * GROUP_OUT, " if has_bias else ""}to, pixels, out + ${o} * BLOCK_OUT, lane);
+% endfor
     }
+% endfor
     if (doubt) doubted[0] = 1;
     barrier(CLK_LOCAL_MEM_FENCE);
     if (t == 0) doubts[get_group_id(1) * get_num_groups(0) + get_group_id(0)] = doubted[0];

@@ -4,7 +4,11 @@
 typedef uint4 weight_fragment_t;
 typedef uint4 sample_fragment_t;
 static inline weight_fragment_t load_weights(__global const uint4 *block, int lane) { return block[lane]; }
-static inline sample_fragment_t load_samples(__local const uint4 *octets, int lane) { return octets[lane / 32 * ROW + lane % 32]; }
+static inline sample_fragment_t load_samples(__local const uint4 *octets, int lane)
+{
+    const int octet = lane / 32;
+    return octets[octet * ROW + lane % 32];
+}
 % else:
 typedef uint8 sample_fragment_t;
 static inline sample_fragment_t load_samples(__local const uint4 *octets, int lane)

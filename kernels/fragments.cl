@@ -1,7 +1,3 @@
-<%
-lanes, block_out, block_pixels = {"mfma": (64, 32, 32), "wmma": (32, 16, 16), "dpas8": (8, 8, 8), "dpas16": (16, 8, 16)}[unit]
-sums = block_out * block_pixels // lanes
-%>\
 /* How the matrix units of AMD and Intel share out a product of halves, outputs x channels times channels x pixels: where the factors lie in
  * memory, and which lane of a wave (sub-group) has which of the sums. A step is 16 channels, an octet 8 channels of an output or a pixel: 16
  * bytes. Wave l is LANES lanes; a block, BLOCK_OUT outputs of BLOCK_PIXELS pixels, is what it has from one instruction.
@@ -34,10 +30,7 @@ sums = block_out * block_pixels // lanes
 #define LANES ${lanes}
 #define BLOCK_OUT ${block_out}
 #define BLOCK_PIXELS ${block_pixels}
-#define SUMS ${sums}
-#define sum_t float${sums}
-#define LOAD_SUMS vload${sums}
-#define STORE_SUMS vstore${sums}
+#define sum_t float${block_out * block_pixels // lanes}
 #define CHUNK ${chunk}
 #define STEPS (CHUNK / 16)
 #define OCTETS (CHUNK / 8)

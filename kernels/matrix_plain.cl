@@ -1,7 +1,7 @@
 /* What a matrix unit does, in plain C and slowly: for tests on devices without one. A lane reads from memory what the other lanes of its wave
  * would have loaded for the same instruction, by their own addresses and the layouts that fragments states.
  *
- * Halves below the least normal one count as zero, as the least careful unit takes them. */
+ * It is as careless as any unit may be: halves below the least normal one count as zero, and sums are cut off, after every four products. */
 typedef __global const uint4 *weights_t;
 typedef __local const uint4 *samples_t;
 static inline weights_t weights_of(__global const uint4 *block, int lane) { (void)lane; return block; }
@@ -44,10 +44,12 @@ static inline float sample_at(samples_t octets, int column, int c)
 
 static inline sum_t multiply(sum_t sum, weights_t block, samples_t octets, int lane)
 {
-    float sums[SUMS];
-    STORE_SUMS(sum, 0, sums);
-    for (int i = 0; i < SUMS; ++i)
-        for (int c = 0; c < 16; ++c)
-            sums[i] = fma(weight_at(block, SUM_OUT(i, lane), c), sample_at(octets, lane % BLOCK_PIXELS, c), sums[i]);
-    return LOAD_SUMS(0, sums);
+    for (int c = 0; c < 16; ++c) {
+        const uint kept = c % 4 == 3 ? 0xfffffffeu : 0xffffffffu;
+        const float sample = sample_at(octets, lane % BLOCK_PIXELS, c);
+% for i in range(block_out * block_pixels // lanes):
+        sum.s${"%x" % i} = as_float(kept & as_uint(fma(weight_at(block, SUM_OUT(${i}, lane), c), sample, sum.s${"%x" % i})));
+% endfor
+    }
+    return sum;
 }

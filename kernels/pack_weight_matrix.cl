@@ -1,6 +1,6 @@
 /* pack_weight_matrix: the weight as matrix units read it, in halves: each output scaled by its own power of two, in PARTS parts.
  *
- *     weight[o] * 2**e = part 0 + part 1 + less than 2**-22 of it (part 1 / LOW_SCALE),   e such that the output's largest lies in [2**13, 2**14)
+ *     weight[o] * 2**e = part 0 + part 1 + less than 2**-22 of it,   e such that the output's largest lies in [2**13, 2**14)
  *     packed[group][tile][chunk][tap][what MATRIX_WEIGHT says of part, column and channel]
  *     unscale[(group * TILES + tile) * TILE_OUT + column] = 2**-e; NaN where halves don't do: an output with an infinity, a NaN, or weights
  *     too large or small for such an e, or more than an eighth of them further than 2**-DOUBT_BITS below the largest
@@ -9,11 +9,7 @@
  * Work-group i: one output, or one column that is none. */
 <%include file="types.cl"/>
 <%include file="channels.cl"/>
-% if unit in ("wgmma", "mma"):
 <%include file="matrix.cl"/>
-% else:
-<%include file="fragments.cl"/>
-% endif
 #define ITEMS ${items}
 #define DOUBT_BITS ${doubt_bits}
 <%include file="make_packed.cl"/>
