@@ -55,6 +55,9 @@ class _Unit:
 _LARGE = ("-cl-intel-256-GRF-per-thread",)
 """Half as many threads with twice the registers: with fewer, sums and fragments of a wave spill."""
 
+_UNOPTIMISED = ("-cl-opt-disable",)
+"""For the emulation: optimised, PoCL 3.1 makes something else of it."""
+
 _UNITS = {
     "mfma": _Unit(64, 32, 32, ((64, 128, 64, 32), (64, 64, 32, 32), (128, 64, 64, 32), (128, 32, 32, 32), (32, 64, 32, 32))),
     "wmma": _Unit(32, 16, 16, ((64, 128, 32, 32), (64, 64, 32, 16), (128, 64, 32, 32), (64, 32, 16, 16), (32, 64, 16, 32))),
@@ -148,7 +151,7 @@ def _schedule(name: str, request: Request, device: "Device", tile: Tile) -> Sche
     }  # fmt: skip
     operands = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *kept, *present(problem, "bias"))
     items = _items(name, tile)
-    kernel = Kernel.of("forward_units", {**way, **special}, () if way["emulated"] else _UNITS[name].options)
+    kernel = Kernel.of("forward_units", {**way, **special}, _UNOPTIMISED if way["emulated"] else _UNITS[name].options)
     product = Launch(kernel, (*operands, "output", "doubts"), sizes(problem), (blocks * items, tiles), (items, 1))
     kernel = Kernel.of("forward_again", {"tile_pixels": tile["tile_pixels"], "tile_out": tile["tile_out"], **special})
     operands = present(problem, "input", "offset", "mask", "weight", "bias")
