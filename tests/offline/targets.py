@@ -180,7 +180,7 @@ _CHECKED = ("limited-cpu", "avx512-cpu", "gfx1030", "emulating")
 
 TARGETS = (
     *(Target(name, (name,), amd, _clang_version) for name in ("gfx90a", "gfx942", "gfx1030", "gfx1100")),
-    *(Target(name, (name,), intel, _intel_version) for name in ("dg2", "pvc", "tgllp")),
+    *(Target(name, (name,), intel, _intel_version) for name in ("dg2", "tgllp")),
     Target("sm_90", ("sm_90",), nvidia, _nvidia_version),
     Target("spirv", _CHECKED, spirv, _spirv_version),
     Target("lint", _CHECKED, lint, _clang_version, branches=True),
