@@ -95,7 +95,10 @@ def _local_bytes(name: str, problem: Problem, tile: Tile) -> int:
 
 
 def _candidates(name: str, request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Tiles that fit: first those that give every part of every unit a wave, of these the cheapest by products and samples."""
+    """Tiles that fit: first those that give every part of every unit a wave, of these the cheapest by products and samples.
+
+    Tiles of which local memory holds no second come last: nothing else would be done while one waits.
+    """
     problem = request.problem
     fits = [
         tile
@@ -103,12 +106,16 @@ def _candidates(name: str, request: Request, device: "Device") -> tuple[Tile, ..
         for shape in _UNITS[name].shapes
         if _fits(name, problem, device, tile := Tile.of(**dict(zip(_SIZES, shape, strict=True)), chunk=chunk))
     ]
-    fits.sort(key=lambda tile: ceil_div(problem.group_out, tile["tile_out"]) * (tile["tile_out"] + _SAMPLE))
+
+    def cost(tile: Tile) -> tuple[bool, int, bool]:
+        alone = 2 * _local_bytes(name, problem, tile) > device.local_memory
+        return alone, ceil_div(problem.group_out, tile["tile_out"]) * (tile["tile_out"] + _SAMPLE), tile["tile_pixels"] < 64
 
     def waves(tile: Tile) -> int:
         tiles = problem.groups * ceil_div(problem.group_out, tile["tile_out"])
         return ceil_div(problem.out_pixels, tile["tile_pixels"]) * tiles * _waves(tile)
 
+    fits.sort(key=cost)
     busy = [tile for tile in fits if waves(tile) >= _PARTS * device.compute_units]
     return tuple(dict.fromkeys([*busy, *sorted(fits, key=waves, reverse=True)]))
 
@@ -132,8 +139,8 @@ def _fits(name: str, problem: Problem, device: "Device", tile: Tile) -> bool:
     Where few channels are read at a time, an item makes few octets: each piece has addresses of its own.
     """
     items, octets = _items(name, tile), tile["tile_pixels"] * tile["chunk"] // 8
-    even = items % tile["tile_pixels"] == 0 and octets % items == 0
-    small = octets // items * (8 // _vec(problem)) <= 16
+    even = items % tile["tile_pixels"] == 0 and max(octets, items) % min(octets, items) == 0
+    small = ceil_div(octets, items) * (8 // _vec(problem)) <= 16
     return even and small and items <= device.max_work_group and _local_bytes(name, problem, tile) <= device.local_memory
 
 

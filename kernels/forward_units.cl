@@ -40,8 +40,9 @@ blocks = [(o, p) for o in range(wave_out // block_out) for p in range(wave_pixel
 #define WAVES (WAVES_PIXELS * (TILE_OUT / WAVE_OUT))
 #define ITEMS (WAVES * LANES)
 #define PLANS ${plans}
-#define PASSES (TILE_PIXELS * OCTETS / ITEMS)
 #define ROWS (ITEMS / OCTETS)
+#define PASSES ((TILE_PIXELS + ROWS - 1) / ROWS)
+#define HAS_OCTET(pixel) (PASSES * ROWS == TILE_PIXELS || (pixel) < TILE_PIXELS)
 #define ROW (TILE_PIXELS + 8 / OCTETS)
 #define BUFFER (PARTS * OCTETS * ROW)
 #define BLOCKS_PIXELS (WAVE_PIXELS / BLOCK_PIXELS)
@@ -125,6 +126,7 @@ static inline void sample_octets(
     #pragma unroll
     for (int pass = 0; pass < PASSES; ++pass) {
         const int mine = t / OCTETS + pass * ROWS;
+        if (!HAS_OCTET(mine)) break;
         float value[8];
         #pragma unroll
         for (int i = 0; i < 8; i += VEC) {
@@ -147,6 +149,7 @@ static inline void store_octets(const float8 *octets, __local half *buffer)
     const int t = (int)get_local_id(0);
     #pragma unroll
     for (int pass = 0; pass < PASSES; ++pass) {
+        if (!HAS_OCTET(t / OCTETS + pass * ROWS)) break;
         const float8 value = octets[pass];
         const size_t at = t % OCTETS * ROW + t / OCTETS + pass * ROWS;
 % if parts == 2:
@@ -268,6 +271,7 @@ make_plans(plan, largest_in, largest, ${"offset, " if offset_groups else ""}${"m
         sample_octets(ring, plan, scales, first_channel, chunk, 0, below, octets);
         store_octets(octets, halves);
 
+        #pragma unroll 1 /* or AMD's compiler fetches for all taps at once */
         for (int tap = 0; tap < TAPS; ++tap) {
             barrier(CLK_LOCAL_MEM_FENCE);
             if (tap + 1 < TAPS) sample_octets(ring, plan, scales, first_channel, chunk, tap + 1, below, octets);

@@ -5,13 +5,15 @@ All but the few lines of the instruction run: layouts, packing, scales, tails, a
 
 import ctypes
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from clconv import Device, Plan, forward_units, reference, source, units
+from clconv import Device, Plan, forward_units, reference, selfcheck, source, units
 from clconv.check.cases import BY_NAME, Case
 from clconv.check.closeness import relative_error
 from clconv.check.run import Subject
@@ -19,13 +21,15 @@ from clconv.schedule import Kernel, Request, Variant
 from clconv.tuned import Choice
 from clconv.tuning import forced
 
+thorough = pytest.mark.thorough
+across_units = pytest.mark.parametrize("unit", units.UNITS)
+
 VARIANTS = {variant.name: variant for variant in forward_units.VARIANTS}
 
 ODD = Case("odd-tile", (1, 37, 7, 11), (53, 37, 3, 3), offset_groups=1)
 ACROSS = Case("across-steps", (2, 60, 6, 9), (34, 30, 1, 2), offset_groups=5, padding=(0, 1))
 WIDE = Case("wide-tile", (1, 48, 9, 16), (160, 48, 2, 2), offset_groups=3)
-
-across_units = pytest.mark.parametrize("unit", units.UNITS)
+CASES = [(BY_NAME["deep"], ()), (ODD, ()), (BY_NAME["deep-conv"], thorough), (ACROSS, thorough), (WIDE, thorough)]
 
 
 @pytest.fixture
@@ -55,12 +59,9 @@ def _errors(unit: str, case: Case, device: Device, dtype: str = "float32") -> st
     return subject.errors(subject.plan(device))
 
 
-thorough = pytest.mark.thorough
-
-
 @across_units
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float16", marks=thorough), pytest.param("bfloat16", marks=thorough)])
-@pytest.mark.parametrize("case", [BY_NAME["deep"], BY_NAME["deep-conv"], ODD, ACROSS, WIDE], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=marks) for case, marks in CASES])
 def test_no_second_look_is_needed_for_ordinary_data(
     case: Case, dtype: str, unit: str, emulating: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +76,7 @@ def test_strange_data_is_done_again(name: str, unit: str, emulating: Device) -> 
     assert _errors(unit, BY_NAME[name], emulating) == ""
 
 
+@thorough
 @across_units
 def test_every_tile_gives_the_same(unit: str, emulating: Device) -> None:
     """Of these all add the same products in the same order, but for the length of a step."""
@@ -91,6 +93,36 @@ def test_the_emulation_tells_a_wrong_layout(unit: str, emulating: Device, monkey
     """The sums' rows exchanged in pairs where outputs are stored."""
     _rendered_as(monkeypatch, "forward_units", "const int row = SUM_OUT(", "const int row = 1 ^ SUM_OUT(")
     assert "elements of output are wrong" in _errors(unit, BY_NAME["deep"], emulating)
+
+
+def _chosen(case: Case, device: Device) -> str:
+    plan = Plan(case.input, case.weight, mask=True, bias=True, **case.options, offset_groups=case.offset_groups, device=device)
+    return plan._schedule("forward", frozenset()).variant
+
+
+@pytest.fixture
+def unchecked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is known of any variant yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CLCONV_SELFCHECK", raising=False)
+    selfcheck.forget()
+    yield
+    selfcheck.forget()
+
+
+@across_units
+@pytest.mark.usefixtures("unchecked")
+def test_a_unit_is_used_once_it_has_passed_the_self_check(unit: str, emulating: Device) -> None:
+    assert _chosen(BY_NAME["deep"], emulating) == unit
+    assert [verdict for key, verdict in selfcheck.verdicts().items() if f"forward | {unit} |" in key] == [""]
+
+
+@across_units
+@pytest.mark.usefixtures("unchecked")
+def test_a_unit_that_is_wrong_is_switched_off(unit: str, emulating: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    _rendered_as(monkeypatch, "forward_units", "const int row = SUM_OUT(", "const int row = 1 ^ SUM_OUT(")
+    with pytest.warns(selfcheck.VariantWarning, match=f"'{unit}' gives wrong results"):
+        assert _chosen(BY_NAME["deep"], emulating) != unit
 
 
 @thorough

@@ -2,7 +2,8 @@
 
 From the folder `tests`:
 
-    python -m offline.paper > ../bench/results/forward_paper.md    the table; fails on spills
+    python -m offline.paper            the tables; fails where a matrix unit's kernel spills
+    python -m offline.paper --update   writes them anew in bench/results/forward_paper.md, behind its text
 """
 
 import sys
@@ -21,7 +22,10 @@ from clconv.device import Device
 from clconv.schedule import Launch, Request, Tile, Variant, ceil_div, round_up
 from clconv.source import render
 from clconv.tuning import PASSES, refusal
-from offline.targets import SPILLS, TARGETS, Figures, Source
+from clconv.units import UNITS as MATRIX_UNITS
+from offline.targets import SPILLS, Figures, Source, amd, intel
+
+PATH = Path(__file__).parents[2] / "bench" / "results" / "forward_paper.md"
 
 LAYERS = ("r50c3", "r50c4", "r50c5", "edvr", "basicvsrpp", "r101x", "k5", "channels-prime")
 DTYPES = ("float32", "float16")
@@ -56,13 +60,13 @@ class Unit:
 
 
 UNITS = {
-    "gfx90a": Unit("compute unit of one die of an MI250X", 110, 4, 8, 512, 8, 64 << 10),
-    "gfx942": Unit("compute unit of an MI300X", 304, 4, 8, 512, 8, 64 << 10),
-    "gfx1100": Unit("work-group processor of an RX 7900 XTX", 48, 4, 16, 1536, 24, 128 << 10),
-    "dg2": Unit("Xe core of an A770", 32, 16, 8, 0, 0, 128 << 10),
-    "pvc": Unit("Xe core of one stack of a Max 1550", 64, 8, 8, 0, 0, 128 << 10),
+    "gfx90a": Unit("compute units of one die of an MI250X", 110, 4, 8, 512, 8, 64 << 10),
+    "gfx942": Unit("compute units of an MI300X", 304, 4, 8, 512, 8, 64 << 10),
+    "gfx1100": Unit("work-group processors of an RX 7900 XTX", 48, 4, 16, 1536, 24, 128 << 10),
+    "dg2": Unit("Xe cores of an A770", 32, 16, 8, 0, 0, 128 << 10),
+    "pvc": Unit("Xe cores of one stack of a Max 1550", 64, 8, 8, 0, 0, 128 << 10),
 }
-"""From the vendors' documents: AMD's instruction set guides and "Register pressure" and "Occupancy explained", Intel's "Xe GPU Architecture"."""
+"""By the vendors: AMD's guides to its instruction sets and to occupancy, Intel's guide to optimising for its GPUs."""
 
 
 def waves_by_registers(unit: Unit, figures: Figures) -> int:
@@ -113,11 +117,22 @@ def _is_meant(variant: Variant, request: Request, device: Device) -> bool:
 
 def figures_of(row: Row, folder: Path) -> Figures:
     """What the offline compiler says of a row's kernel; Missing where it isn't installed."""
-    target = next(target for target in TARGETS if target.name == row.target)
     folder.mkdir(parents=True)
     file = folder / "kernel.cl"
     file.write_text(render(row.launch.kernel), encoding="utf-8")
-    return target.compile(Source(file, row.launch.kernel.options, folder), row.target)
+    return (amd if row.target.startswith("gfx") else intel)(Source(file, row.launch.kernel.options, folder), row.target)
+
+
+def compiled(found: list[Row], folder: Path) -> list[Figures]:
+    """The same of several, at once; the first alone, for it makes libraries that all share."""
+    paths = [folder / row.target / str(number) for number, row in enumerate(found)]
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        return [figures_of(found[0], paths[0]), *pool.map(figures_of, found[1:], paths[1:])]
+
+
+def spills(figures: Figures) -> int:
+    """Registers that were spilled."""
+    return sum(figures.get(name, 0) for name in SPILLS)
 
 
 def _line(row: Row, figures: Figures) -> str:
@@ -126,10 +141,9 @@ def _line(row: Row, figures: Figures) -> str:
     waves = groups * ceil_div(items, figures["simd"])
     in_all = prod(row.launch.global_size) / items
     rounds = in_all / (groups * unit.count) if groups else float("inf")
-    cells = (
-        row.layer, row.dtype, row.variant, row.tile, items, figures["simd"], figures["registers"], sum(figures.get(name, 0) for name in SPILLS),
-        figures["private"], f"{figures['local'] / 1024:.1f}", groups, f"{waves} of {unit.parts * unit.most}", limit, f"{rounds:.1f}",
-    )  # fmt: skip
+    counted = (items, figures["simd"], figures["registers"], spills(figures), figures["private"], f"{figures['local'] / 1024:.1f}")
+    occupied = (groups, f"{waves} of {unit.parts * unit.most}", limit, f"{rounds:.1f}")
+    cells = (row.layer, row.dtype, row.variant, row.tile, *counted, *occupied)
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
@@ -138,18 +152,21 @@ HEAD = """| layer | data | variant | tile | items | lanes | registers | spills |
 
 
 def main() -> int:
-    """Print the tables; 1 if something spills."""
-    spilled = []
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(cpu_count()) as pool:
-        print(Path(__file__).with_name("paper.md").read_text(encoding="utf-8"))
+    """Print or write the tables; 1 if a kernel of a matrix unit spills."""
+    tables, spilled = [], False
+    with tempfile.TemporaryDirectory() as folder:
         for target, unit in UNITS.items():
             found = list(rows(target))
-            paths = [Path(folder) / target / str(number) for number in range(len(found))]
-            made = [figures_of(found[0], paths[0]), *pool.map(figures_of, found[1:], paths[1:])]
-            lines = (_line(row, figures) for row, figures in zip(found, made, strict=True))
-            print(f"\n## {target}: {unit.count} of {unit.about}\n\n{HEAD}", *lines, sep="\n")
-            spilled += [row for row, figures in zip(found, made, strict=True) if any(figures.get(name) for name in SPILLS)]
-    return 1 if spilled else 0
+            figures = compiled(found, Path(folder))
+            tables += [f"## {target}: {unit.count} {unit.about}", "\n".join([HEAD, *map(_line, found, figures)])]
+            spilled |= any(spills(each) for row, each in zip(found, figures, strict=True) if row.variant in MATRIX_UNITS)
+    text = "\n\n".join(tables)
+    if "--update" in sys.argv:
+        before = PATH.read_text(encoding="utf-8").partition("\n## gfx90a")[0].rstrip()
+        PATH.write_text(f"{before}\n\n{text}\n", encoding="utf-8")
+    else:
+        print(text)
+    return int(spilled)
 
 
 if __name__ == "__main__":
