@@ -29,7 +29,8 @@ VARIANTS = {variant.name: variant for variant in forward_units.VARIANTS}
 ODD = Case("odd-tile", (1, 37, 7, 11), (53, 37, 3, 3), offset_groups=1)
 ACROSS = Case("across-steps", (2, 60, 6, 9), (34, 30, 1, 2), offset_groups=5, padding=(0, 1))
 WIDE = Case("wide-tile", (1, 48, 9, 16), (160, 48, 2, 2), offset_groups=3)
-CASES = [(BY_NAME["deep"], ()), (ODD, ()), (BY_NAME["deep-conv"], thorough), (ACROSS, thorough), (WIDE, thorough)]
+CASES = [pytest.param(case, id=case.name) for case in (BY_NAME["deep"], ODD)]
+CASES += [pytest.param(case, id=case.name, marks=thorough) for case in (BY_NAME["deep-conv"], ACROSS, WIDE)]
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def _errors(unit: str, case: Case, device: Device, dtype: str = "float32") -> st
 
 @across_units
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float16", marks=thorough), pytest.param("bfloat16", marks=thorough)])
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=marks) for case, marks in CASES])
+@pytest.mark.parametrize("case", CASES)
 def test_no_second_look_is_needed_for_ordinary_data(
     case: Case, dtype: str, unit: str, emulating: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
