@@ -12,8 +12,8 @@
  * finite, as it also is where no half can hold a factor: then forward_again does the tile.
  *
  * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, times tile j % TILES of the outputs of
- * group j / TILES. Channels outside, taps inside: a chunk's pixels stay in the cache while all taps read them. While one tap of
- * a chunk is multiplied, the samples of the next are made. Work-item t has two jobs:
+ * group j / TILES. Channels outside, taps inside: a chunk's pixels stay in the cache while all taps read them. While one tap of a chunk is
+ * multiplied, the samples of the next are made. Work-item t has two jobs:
  *   sample:   octet t % OCTETS of pixels t / OCTETS + pass * ROWS, so that neighbours read one pixel's channels together
  *   multiply: wave t / LANES owns WAVE_PIXELS pixels and WAVE_OUT outputs, in blocks; weights come straight from global memory
  *

@@ -17,12 +17,12 @@
  * B[4 * (l / 32) + j][l % 32]; register i of its 16 sums is D[8 * (i / 4) + 4 * (l / 32) + i % 4][l % 32]. A step is two instructions,
  * and since the order of channels is free as long as both factors agree, lane l has octet l / 32 of both, four channels for each.
 % elif unit == "wmma":
- * v_wmma_f32_16x16x16_f16 of wave32 (the same, and AMD's "RDNA 3 ISA", section 7.9): lane l has row l % 16 of A and column l % 16 of B, all 16
- * channels, both halves of the wave the same; register i of its 8 sums is D[2 * i + l / 16][l % 16].
+ * v_wmma_f32_16x16x16_f16 of wave32 (the same for gfx1100, and AMD's guide to the RDNA 3 instruction set): lane l has row l % 16 of A and
+ * column l % 16 of B, all 16 channels, both halves of the wave the same; register i of its 8 sums is D[2 * i + l / 16][l % 16].
 % else:
- * intel_sub_group_f16_f16_matrix_mad_k16 (cl_intel_subgroup_matrix_multiply_accumulate): component m of A is row m, which lies along the
- * sub-group, two channels a lane in a sub-group of 8, one in one of 16: what a block read of [8][16] halves gives; component j of B is
- * channels 2 * j and 2 * j + 1 of column l, component i of the sums D[i][l].
+ * intel_sub_group_f16_f16_matrix_mad_k16 (cl_intel_subgroup_matrix_multiply_accumulate, and DPAS in IGC's documentation): component m of A is
+ * row m, which lies along the sub-group, two channels a lane in a sub-group of 8, one in one of 16: what a block read of [8][16] halves
+ * gives; component j of B is channels 2 * j and 2 * j + 1 of column l, component i of the sums D[i][l].
 % endif
  *
  * The low parts of factors are LOW_SCALE times too large, and high parts below the least normal half are left to them: some of these units
