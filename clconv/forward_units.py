@@ -69,7 +69,7 @@ _UNITS = {
 def _supports(name: str, request: Request, device: "Device") -> str | None:
     problem = request.problem
     if name not in device.matrix_units:
-        return f"the device has no {name}"
+        return "the device has no such unit"
     if problem.dtype == "float64":
         return "it multiplies halves, which float64 can't be cut into"
     if problem.group_in < _FEWEST:
