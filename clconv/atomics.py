@@ -58,15 +58,20 @@ def best_atomic(handle: cl.Device, add: AtomicAdd) -> str | None:
 
 
 def _capabilities(handle: cl.Device, query: int) -> int:
-    """Ask for cl_device_fp_atomic_capabilities_ext, which pyopencl does not know; 0 (then compare-and-swap serves) if nothing answers."""
+    """Ask for cl_device_fp_atomic_capabilities_ext; 0 (then compare-and-swap serves) if nothing answers."""
+    answer = ctypes.c_uint64(0)
+    ask(handle, query, answer)
+    return answer.value
+
+
+def ask(handle: cl.Device, query: int, answer: "ctypes.c_uint64 | ctypes.Array[ctypes.c_size_t]") -> None:
+    """Ask a device what pyopencl has no name for; the answer stays as it is if nothing answers."""
     # a symbol is found through the module that is linked to the loader; on Windows only in the loader, which lies in the wheel
     wheel = Path(cl.__file__).parent.parent / "pyopencl.libs"
     libraries = wheel.glob("opencl-*.dll") if sys.platform == "win32" else [Path(pyopencl._cl.__file__)]
-    answer = ctypes.c_uint64(0)
     for library in libraries:
         get_device_info = ctypes.CDLL(str(library)).clGetDeviceInfo
-        get_device_info(ctypes.c_void_p(handle.int_ptr), query, ctypes.c_size_t(8), ctypes.byref(answer), None)
-    return answer.value
+        get_device_info(ctypes.c_void_p(handle.int_ptr), query, ctypes.c_size_t(ctypes.sizeof(answer)), ctypes.byref(answer), None)
 
 
 def optional(query: Callable[[], Any]) -> int:

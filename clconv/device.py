@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pyopencl as cl
 
-from clconv import nvidia, runtimes
+from clconv import nvidia, runtimes, units
 from clconv.atomics import ADD_FLOAT32, ADD_FLOAT64, best_atomic, optional
 from clconv.errors import DeviceError, ProblemError
 
@@ -62,7 +62,8 @@ class Device:
         Best way to add atomically in global memory: cl_ext_float_atomics, NVIDIA's inline PTX, AMD's builtin, or a loop of
         compare-and-swap. None: no way at all (64 bits only).
     matrix_units : tuple of str
-        Ways to its matrix units that this library has kernels for: "wgmma", "mma" (NVIDIA).
+        Ways to its matrix units that this library has kernels for: "wgmma", "mma", "dmma" (NVIDIA), "mfma", "wmma" (AMD), "dpas8",
+        "dpas16" (Intel). Beside those of AMD and Intel, "emulated" means that plain C does what they would, for tests.
     loop_limit : int or None
         Turns after which the driver ends the loops of a work-item, all of them together, without a word; None: never.
     simulator : bool
@@ -261,7 +262,7 @@ def _read(handle: cl.Device) -> Device:
         atomic_float64=(best_atomic(handle, ADD_FLOAT64) or swap64) if fp64 else None,
         loop_limit=_LLVMPIPE_TURNS if "llvmpipe" in handle.name else None,
         simulator="oclgrind" in handle.platform.name.lower(),
-        matrix_units=nvidia.matrix_units(handle),
+        matrix_units=nvidia.matrix_units(handle) + units.matrix_units(handle),
         handle=handle,
     )
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from clconv import forward_matrix, forward_tile
+from clconv import forward_matrix, forward_tile, forward_units
 from clconv.layout import channels_last, ends_threads, pack_weight, refuses, vector
 from clconv.schedule import (
     Kernel,
@@ -89,6 +89,7 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 VARIANTS = (
     *forward_matrix.VARIANTS,
+    *forward_units.VARIANTS,
     Variant(
         "block",
         lambda request, device: refuses(request.problem) or ends_threads(device),

@@ -58,9 +58,9 @@ static inline void make_packed(
         const float value = c < GROUP_IN && out < GROUP_OUT ? ldexp(load_data(weight, row + c * TAPS + tap), exponent) : 0.0f;
         __global half *stage = to + (index_t)(chunk * TAPS + tap) * STAGE;
 % if parts == 2:
-        const float high = as_float((as_uint(value) + 0x1000u) & 0xffffe000u); /* to the 11 bits of a half */
+        const float high = fabs(value) < LEAST_HIGH ? 0.0f : as_float((as_uint(value) + 0x1000u) & 0xffffe000u); /* to the 11 bits of a half */
         vstore_half_rte(high, (size_t)MATRIX_WEIGHT(0, column, in_chunk), stage);
-        vstore_half_rte(value - high, (size_t)MATRIX_WEIGHT(1, column, in_chunk), stage);
+        vstore_half_rte((value - high) * LOW_SCALE, (size_t)MATRIX_WEIGHT(1, column, in_chunk), stage);
 % else:
         vstore_half_rte(value, (size_t)MATRIX_WEIGHT(0, column, in_chunk), stage);
 % endif

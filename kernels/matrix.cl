@@ -16,6 +16,8 @@
 #define STEPS (CHUNK / 16)
 #define CHUNKS ((GROUP_IN + CHUNK - 1) / CHUNK)
 #define PARTS ${parts}
+#define LOW_SCALE 1.0f  /* of low parts, and what high parts are at least: these units know all halves */
+#define LEAST_HIGH 0.0f
 #define TILE_OUT ${tile_out}
 #define TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
 #define STAGE (CHUNK * TILE_OUT * PARTS) /* halves */

@@ -6,7 +6,7 @@ from functools import cache
 from itertools import combinations, product
 from typing import Any
 
-from clconv import backward_data, backward_weight
+from clconv import backward_data, backward_weight, units
 from clconv.bench.ceilings import copy_kernel, multiply_kernel
 from clconv.check.cases import BY_NAME, CASES, TYPED
 from clconv.convention import CONVENTIONS
@@ -49,20 +49,25 @@ DEVICES = {
         replace(_GPU, name="sm_90", atomic_float32="nvidia", atomic_float64="nvidia", local_memory=227 << 10,
                 matrix_units=UNITS),
         replace(_GPU, name="gfx90a", compute_units=104, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10,
-                atomic_float32="amd", atomic_float64="amd"),
+                atomic_float32="amd", atomic_float64="amd", matrix_units=("mfma",)),
+        replace(_GPU, name="gfx942", compute_units=304, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10,
+                atomic_float32="amd", atomic_float64="amd", matrix_units=("mfma",)),
         replace(_GPU, name="gfx1030", compute_units=40, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10),
         replace(_GPU, name="gfx1100", compute_units=48, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10,
-                atomic_float32="amd"),
+                atomic_float32="amd", matrix_units=("wmma",)),
         replace(_GPU, name="dg2", compute_units=512, max_work_items=(1024, 1024, 1024), local_memory=64 << 10, fp64=False,
-                atomic_float32="ext", atomic_float64=None),
+                atomic_float32="ext", atomic_float64=None, matrix_units=("dpas8",)),
+        replace(_GPU, name="pvc", compute_units=448, max_work_items=(1024, 1024, 1024), local_memory=64 << 10,
+                matrix_units=("dpas16",)),
         replace(_GPU, name="tgllp", compute_units=96, max_work_group=512, max_work_items=(512, 512, 512), local_memory=64 << 10,
                 fp64=False, atomic_float64=None, unified_memory=True),
+        replace(_GPU, name="emulating", matrix_units=(*units.UNITS, "emulated")),
     )
 }  # fmt: skip
 """Extremes of what drivers report, and GPUs by the names that the offline compilers give them."""
 
-_TARGETS = ("limited-cpu", "avx512-cpu", "sm_90", "gfx90a", "dg2")
-"""Among them, one of each way to add atomically, and of each kind."""
+_TARGETS = ("limited-cpu", "avx512-cpu", "sm_90", "gfx90a", "gfx1100", "dg2", "pvc", "emulating")
+"""Among them, one of each way to add atomically, of each kind, and with each matrix unit."""
 
 
 def problem_of(input: tuple[int, ...], weight: tuple[int, ...], offset_groups: int | None = 1, **options: Any) -> Problem:

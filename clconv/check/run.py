@@ -6,13 +6,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clconv import reference
+from clconv import nvidia, reference, units
 from clconv.arrays import NumpyArray
 from clconv.check.cases import BY_NAME, Case
 from clconv.check.closeness import account
 from clconv.device import Device
 from clconv.errors import ClconvError
-from clconv.nvidia import UNITS
 from clconv.plan import Plan
 from clconv.problem import OPERANDS
 from clconv.schedule import Request, Variant
@@ -85,7 +84,7 @@ class Subject:
     def errors(self, plan: Plan) -> str:
         """An account of all wrong elements against the reference, with the call that makes them; empty if there are none."""
         got, want, magnitude = self.results(plan), *self._expected()
-        rounds = self.variant.name in UNITS
+        rounds = self.variant.name in (*nvidia.UNITS, *units.UNITS)
         accounts = (account(name, got[name], want[name], magnitude[name], plan.problem, self.call, rounds) for name in sorted(got))
         return "\n".join(text for text in accounts if text)
 

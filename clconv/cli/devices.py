@@ -16,6 +16,8 @@ from clconv.tuning import GRADIENTS, PASSES, choose, refusal
 TYPICAL: dict[str, Any] = {"input_shape": (1, 64, 64, 64), "weight_shape": (64, 64, 3, 3), "offset_groups": 1, "mask": True, "bias": True}
 """The layer for which variants are listed."""
 
+_OFF = "gave wrong results there and is switched off"
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of all that is known of each device.")
@@ -41,7 +43,7 @@ def variants(device: Device) -> dict[str, dict[str, str]]:
 def _said(which: str, request: Request, device: Device) -> dict[str, str]:
     said = {variant.name: refusal(variant, request, device) or "possible" for variant in PASSES[which]}
     off = {variant.name for variant in PASSES[which] if switched_off(which, variant, request.problem.dtype, device)}
-    said |= dict.fromkeys(off, "gave wrong results there and is switched off")
+    said |= dict.fromkeys(off, _OFF)
     if "possible" in said.values():
         said[choose(which, request, device, trusted=lambda variant: variant.name not in off).variant] = "chosen"
     return said
@@ -79,10 +81,15 @@ def _print_variants(present: list[Device]) -> None:
     for device in present:
         for which, said in variants(device).items():
             named = [", ".join(name for name, word in said.items() if word == wanted) for wanted in ("chosen", "possible")]
-            refused = [f"{name}: {word}" for name, word in said.items() if word not in ("chosen", "possible")]
-            table.add_row(device.index, which, *named, "; ".join(refused))
+            table.add_row(device.index, which, *named, _refused(said))
     Console().print("\nVariants for a 3x3 layer of 64 channels:")
     Console().print(table)
+
+
+def _refused(said: dict[str, str]) -> str:
+    """Each reason with the variants that it keeps away, first those that are wrong."""
+    reasons = sorted({word: None for word in said.values() if word not in ("chosen", "possible")}, key=lambda word: word != _OFF)
+    return "; ".join(f"{', '.join(name for name, word in said.items() if word == reason)}: {reason}" for reason in reasons)
 
 
 def _cells(device: Device) -> list[str]:

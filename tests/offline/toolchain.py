@@ -13,7 +13,7 @@ DEBIAN = "apt-get install clang-19 llvm-19 lld-19 clang-15 llvm-spirv-15 spirv-t
 
 _DEVICE_LIBRARIES = ("/usr/lib/x86_64-linux-gnu/amdgcn/bitcode", "/opt/rocm/amdgcn/bitcode")
 _LIBCLC = ("/usr/lib/clc/nvptx64--nvidiacl.bc", "/usr/share/clc/nvptx64--nvidiacl.bc")
-_NEWER_AMD = {"1100": 11000}
+_NEWER_AMD = {"1100": 11000, "942": 90402}
 """Versions of AMD's instruction set that Debian's rocm-device-libs 5.2 has no file for, with the number that such a file states."""
 
 

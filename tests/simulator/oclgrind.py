@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from clconv.nvidia import UNITS
+from clconv import nvidia, units
 from clconv.tuning import PASSES
 from simulator.wrong import MISTAKES
 
@@ -21,8 +21,8 @@ TESTS = Path(__file__).parents[1]
 # Its uninitialised detector needs code that isn't optimised. Small work-groups, for it is slow.
 OPTIONS = ("--data-races", "--uninitialized", "--build-options", "-cl-opt-disable", "--max-wgsize", "64", "--max-errors", "40")
 
-VARIANTS = [f"{which}-{variant.name}" for which in PASSES for variant in PASSES[which] if variant.name not in UNITS]
-"""All but those of NVIDIA's instructions, which it doesn't know."""
+VARIANTS = [f"{which}-{variant.name}" for which in PASSES for variant in PASSES[which] if variant.name not in (*nvidia.UNITS, *units.UNITS)]
+"""All but those of vendors' instructions, which it doesn't know."""
 
 
 @pytest.fixture(scope="session")
