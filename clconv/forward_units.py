@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clconv.forward_matrix import parts
-from clconv.layout import chunk_plans, refuses_ring, ring_last, ring_wide
+from clconv.layout import chunk_plans, fills_tile, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.schedule import (
     Kernel,
@@ -159,12 +159,8 @@ def _schedule(name: str, request: Request, device: "Device", tile: Tile) -> Sche
     operands = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *kept, *present(problem, "bias"))
     items = _items(name, tile)
     kernel = Kernel.of("forward_units", {**way, **special}, _UNOPTIMISED if way["emulated"] else _UNITS[name].options)
-    product = Launch(kernel, (*operands, "output", "doubts"), sizes(problem), (blocks * items, tiles), (items, 1))
-    kernel = Kernel.of("forward_again", {"tile_pixels": tile["tile_pixels"], "tile_out": tile["tile_out"], **special})
-    operands = present(problem, "input", "offset", "mask", "weight", "bias")
-    items = tile["tile_pixels"]
-    again = Launch(kernel, (*operands, "output", "doubts"), sizes(problem), (blocks * items, tiles), (items, 1))
-    return Schedule(name, tile, (product, again), ring | {"doubts": blocks * tiles * 4}, (transpose,), (pack,), kept)
+    product = Launch(kernel, (*operands, "input", "weight", "output"), sizes(problem), (blocks * items, tiles), (items, 1))
+    return Schedule(name, tile, (product,), ring, (transpose,), (pack,), kept)
 
 
 def _vec(problem: Problem) -> int:
@@ -186,11 +182,13 @@ def _pack(name: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, in
     return Launch(Kernel.of("pack_weight_units", way), ("weight", *kept), (), (columns * _PACK_ITEMS,), (_PACK_ITEMS,)), kept
 
 
-def _suits(request: Request, device: "Device") -> bool:
-    """Where a group's outputs and channels fill a good part of a tile."""
-    return request.problem.group_out >= 24 and request.problem.group_in >= 16
-
-
 VARIANTS = tuple(
-    Variant(name, partial(_supports, name), partial(_candidates, name), partial(_schedule, name), suits=_suits) for name in _UNITS
+    Variant(
+        name,
+        partial(_supports, name),
+        partial(_candidates, name),
+        partial(_schedule, name),
+        suits=lambda request, device: fills_tile(request.problem),
+    )
+    for name in _UNITS
 )

@@ -37,6 +37,8 @@ static inline void again(
         const int outs = min(ITEM_OUT, GROUP_OUT - out_in_group);
         acc_t sum[ITEM_OUT];
         ${direct.sums()}
-        for (int o = 0; o < outs; ++o) store_data(output, ((index_t)n * OUT_CHANNELS + first_out + o) * pixels + pixel, sum[o]);
+        #pragma unroll
+        for (int o = 0; o < ITEM_OUT; ++o)
+            if (o < outs) store_data(output, ((index_t)n * OUT_CHANNELS + first_out + o) * pixels + pixel, sum[o]);
     }
 }

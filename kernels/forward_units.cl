@@ -8,8 +8,8 @@
  * matrix unit does where it adds.
  *
  * ring [..][C] and largest [..] see ring_last; packed see fragments, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_units; offset
- * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; doubts [work-groups]: whether an output isn't
- * finite, as it also is where no half can hold a factor: then forward_again does the tile.
+ * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them. A tile of which an output isn't finite, as it
+ * also is where no half can hold a factor, is done once more from input and weight as the caller has them (see again).
  *
  * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, times tile j % TILES of the outputs of
  * group j / TILES. Channels outside, taps inside: a chunk's pixels stay in the cache while all taps read them. While one tap of a chunk is
@@ -57,6 +57,7 @@ blocks = [(o, p) for o in range(wave_out // block_out) for p in range(wave_pixel
 % endif
 
 <%include file="unit_samples.cl"/>
+<%include file="again.cl"/>
 /* One block's product for one chunk at one tap, summed from zero. */
 static inline sum_t product(__global const uint4 *block, __local const uint4 *column, int lane)
 {
@@ -116,8 +117,9 @@ void forward_units(
 % if has_bias:
     __global const data_t *restrict bias,
 % endif
+    __global const data_t *restrict input,
+    __global const data_t *restrict weight,
     __global data_t *restrict output,
-    __global int *restrict doubts,
     int batch, int height, int width, int out_height, int out_width)
 {
     __local plan_t plan[PLANS * TAPS * TILE_PIXELS];
@@ -194,6 +196,8 @@ make_plans(plan, largest_in, largest, ${"offset, " if offset_groups else ""}${"m
     }
 % endfor
     if (doubt) doubted[0] = 1;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (t == 0) doubts[get_group_id(1) * get_num_groups(0) + get_group_id(0)] = doubted[0];
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    if (doubted[0])
+        again(input, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}weight, ${"bias, " if has_bias else ""}output,
+              batch, height, width, out_height, out_width);
 }

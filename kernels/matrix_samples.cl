@@ -16,10 +16,7 @@ static inline int new_plans(int first_channel, int chunk)
 % endif
 }
 
-/* The power of two that brings `most` to [2**14, 2**15), as near as there is one; and the inverse of such a power. */
-static inline float scale_for(float most) { return as_float((268u - clamp(as_uint(most) >> 23, 15u, 254u)) << 23); }
-static inline float inverse(float scale) { return as_float((254u << 23) - as_uint(scale)); }
-
+<%include file="scale.cl"/>
 /* The plans of a chunk's offset groups, all taps and a team's pixels, their masks scaled; a pixel's two work-items share its plans. */
 static inline void make_plans(
     __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,

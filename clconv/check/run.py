@@ -18,6 +18,9 @@ from clconv.schedule import Request, Variant
 from clconv.tuned import Choice
 from clconv.tuning import GRADIENTS, PASSES, forced, refusal
 
+_UNITS = (*nvidia.UNITS, *units.UNITS)
+"""Variants that take factors in halves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -40,7 +43,7 @@ class Subject:
     @classmethod
     def widest(cls, which: str, variant: Variant, dtype: str, device: Device) -> "Iterator[Subject]":
         """The forward pass with its tile of the most outputs, which no small problem chooses by itself; with rounded factors too."""
-        for precision in (None, "tf32") if dtype == "float32" and variant.name in UNITS else (None,):
+        for precision in (None, "tf32") if dtype == "float32" and variant.name in _UNITS else (None,):
             subject = cls(which, variant, BY_NAME["wide"], dtype, dtype, precision=precision)
             if which == "forward" and subject.refusal(device) is None:
                 tiles = variant.tiles(subject.request, device)
@@ -84,7 +87,7 @@ class Subject:
     def errors(self, plan: Plan) -> str:
         """An account of all wrong elements against the reference, with the call that makes them; empty if there are none."""
         got, want, magnitude = self.results(plan), *self._expected()
-        rounds = self.variant.name in (*nvidia.UNITS, *units.UNITS)
+        rounds = self.variant.name in _UNITS
         accounts = (account(name, got[name], want[name], magnitude[name], plan.problem, self.call, rounds) for name in sorted(got))
         return "\n".join(text for text in accounts if text)
 

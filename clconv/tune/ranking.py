@@ -18,7 +18,7 @@ _FAR = 4
 _LANES = 32
 """Work-items that a GPU takes through each instruction together, or more."""
 
-_UNITS = {"wgmma": 8, "mma": 5, "dmma": 2}
+_UNITS = {"wgmma": 8, "mma": 5, "dmma": 2, "mfma": 5, "wmma": 3, "dpas8": 3, "dpas16": 5}
 """How many multiply-adds a matrix unit does, by variant, while the others do one."""
 
 _MISFIT = 4
