@@ -36,8 +36,6 @@ _SHAPES = (
     (32, 16, 16, 4),
     (16, 16, 8, 4),
 )
-_BUSY = 2
-"""Work-groups a compute unit from which a tile of more pixels is worth its size."""
 
 
 def _items(tile: Tile) -> int:
@@ -49,25 +47,33 @@ def _plans(problem: Problem, chunk: int) -> int:
     return max(1, chunk * problem.sample_groups // problem.in_channels)
 
 
+def _local_bytes(request: Request, tile: Tile) -> int:
+    problem, pixels, chunk = request.problem, tile["tile_pixels"], tile["tile_channels"]
+    planned = _plans(problem, chunk) * problem.taps * pixels
+    quads = planned + tile["tile_out"] * (pixels // 4 + 1 + chunk // 4 + 1)
+    quads += planned + pixels * chunk // 4 if request.needs & {"offset", "mask"} else 0
+    return 4 * quads * accumulator_bytes(problem) + planned
+
+
 def _legal(request: Request, device: "Device", tile: Tile) -> bool:
     """Whether chunks of channels lie in one group, and in one sample group or over whole ones; and whether all fits."""
-    problem, chunk = request.problem, tile["tile_channels"]
+    problem, chunk, items = request.problem, tile["tile_channels"], _items(tile)
     sample = problem.in_channels // problem.sample_groups
-    if problem.group_in % chunk or (sample % chunk and chunk % sample):
+    if problem.group_in % chunk or (sample % chunk and chunk % sample) or items % tile["tile_pixels"]:
         return False
-    items, pixels, out = _items(tile), tile["tile_pixels"], tile["tile_out"]
-    planned = _plans(problem, chunk) * problem.taps * pixels
-    quads = planned + out * (pixels // 4 + 1 + chunk // 4 + 1)
-    quads += planned + pixels * chunk // 4 if request.needs & {"offset", "mask"} else 0
-    local = 4 * quads * accumulator_bytes(problem) + planned
-    return items % pixels == 0 and items <= min(device.max_work_group, device.max_work_items[0]) and local <= device.local_memory
+    return items <= min(device.max_work_group, device.max_work_items[0]) and _local_bytes(request, tile) <= device.local_memory
 
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Those that occupy every compute unit first."""
+    """First those that occupy every compute unit, twice, so that one work-group works while another waits."""
     tiles = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in _SHAPES]
     legal = [tile for tile in tiles if _legal(request, device, tile)]
-    busy = [tile for tile in legal if ceil_div(request.problem.out_pixels, tile["tile_pixels"]) >= _BUSY * device.compute_units]
+    busy = [
+        tile
+        for tile in legal
+        if ceil_div(request.problem.out_pixels, tile["tile_pixels"]) >= 2 * device.compute_units
+        and 2 * _local_bytes(request, tile) <= device.local_memory
+    ]
     return tuple(dict.fromkeys([*busy, *sorted(legal, key=lambda tile: tile["tile_pixels"])]))
 
 
