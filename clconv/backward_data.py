@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clconv.layout import Chunks, channels_first, channels_last, ends_threads, pack_weight_data, refuses, vector
 from clconv.problem import Problem
+from clconv.runs import Run, channels_first, channels_last, divisor, last_bytes, pack_weight_data, refuses, threads, vector, wide
 from clconv.schedule import (
     MOST_GROUPS,
     Fill,
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from clconv.device import Device
 
 GRADIENTS = frozenset({"input", "offset", "mask"})
+
+_COPIES_BYTES = 8 << 20
+"""What copies of grad_input_last beyond the first may take."""
 
 _OPTIONS = {"ext": ("-cl-std=CL3.0",)}
 
@@ -134,65 +137,68 @@ def _owner(problem: Problem, device: "Device") -> Launch:
     )
 
 
-def _block_supports(request: Request, device: "Device") -> str | None:
-    return refuses(request.problem) or Chunks.refuses(request.problem) or ends_threads(device)
-
-
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Chunks that keep the threads busy for the shortest time, of equals the largest.
-
-    A chunk costs its channels, as far as vector tiles pad them, and its samples, which cost about as much as 24 channels.
-    """
+    """Chunks of about 64 channels, sums that fill the vector registers; fewer channels where there are few tasks."""
     problem = request.problem
-    vec = vector(problem, device)
+    vec, run = vector(problem, device), Run.of(problem, device)
+    rows = {4: 6, 2: 12, 1: 12} if device.vector_width >= 16 else {2: 6, 1: 12}
+    found = dict[Tile, None]()
+    for channels in (64, 32, 16):
+        chunk_runs = divisor(problem.group_in // run.size, max(1, channels // run.room))
+        for width in rows:
+            if width * vec < 2 * chunk_runs * run.room or width == 1:
+                bands = _bands(problem, chunk_runs, device)
+                found[Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_runs=chunk_runs, bands=bands)] = None
+    return tuple(found)
 
-    def rounds(size: int) -> int:
-        chunks = Chunks.of(problem, size)
-        return ceil_div(problem.batch * chunks.count, device.compute_units) * (round_up(chunks.size, 2 * vec) + 24)
 
-    order = sorted((64, 32, 16), key=rounds)
-    return tuple(Tile.of(vec=vec, item_rows=6, item_vecs=2, tile_pixels=96, chunk=size) for size in order)
+def _bands(problem: Problem, chunk_runs: int, device: "Device") -> int:
+    """Bands of each image, so that all threads have a task: but each band needs a copy of grad_input_last."""
+    tasks = problem.batch * problem.in_channels // (chunk_runs * Run.of(problem, device).size)
+    room = 1 + _COPIES_BYTES // last_bytes(problem, device)
+    return max(1, min(ceil_div(device.compute_units, tasks), room, problem.out_height * problem.out_width // 96))
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
-    problem, needs = request.problem, request.needs & GRADIENTS
-    chunks = Chunks.of(problem, tile["chunk"])
-    width = tile["item_vecs"] * tile["vec"]
-    pack, temporaries = pack_weight_data(problem, chunks, width, device)
+    problem, needs, run = request.problem, request.needs & GRADIENTS, Run.of(request.problem, device)
+    chunk_runs, bands, width = tile["chunk_runs"], tile["bands"], tile["item_vecs"] * tile["vec"]
+    pack, temporaries = pack_weight_data(problem, chunk_runs, width, device)
     shared: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     if needs & {"offset", "mask"}:
-        transpose, last = channels_last(problem)
+        transpose, last = channels_last(problem, device)
         shared, temporaries = (transpose,), temporaries | last
     if "input" in needs:
-        transpose, last = channels_first(problem)
+        transpose, last = channels_first(problem, bands, device)
         after, temporaries = (transpose,), temporaries | last
-    for name in sorted(needs & {"offset", "mask"}) if chunks.parts > 1 else ():
+    parts = problem.in_channels // problem.sample_groups // run.size
+    for name in sorted(needs & {"offset", "mask"}) if parts > 1 else ():
         count = prod(problem.shapes()[name])
-        after = (*after, reduction(f"partial_{name}", f"grad_{name}", problem.dtype_of(name), chunks.parts, count, device))
-        temporaries = temporaries | {f"partial_{name}": chunks.parts * count * accumulator_bytes(problem)}
-    threads = min(device.compute_units, problem.batch * chunks.count)
-    slice_elements = tile["tile_pixels"] * (problem.group_out + round_up(chunks.size, width))
-    temporaries = temporaries | {"scratch": threads * slice_elements * accumulator_bytes(problem)}
-    launch = _block_launch(problem, needs, tile, chunks, threads)
-    return Schedule("block", tile, (pack, launch, *after), temporaries, shared)
+        after = (*after, reduction(f"partial_{name}", f"grad_{name}", problem.dtype_of(name), parts, count, device))
+        temporaries = temporaries | {f"partial_{name}": parts * count * accumulator_bytes(problem)}
+    tasks = problem.batch * problem.in_channels // (chunk_runs * run.size) * bands
+    slice_elements = tile["tile_pixels"] * (problem.group_out + round_up(chunk_runs * run.room, width))
+    count, scratch = threads(tasks, slice_elements, problem, device)
+    launch = _block_launch(problem, needs, tile, parts, count, device)
+    return Schedule("block", tile, (pack, launch, *after), temporaries | scratch, shared)
 
 
-def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, chunks: Chunks, threads: int) -> Launch:
+def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, parts: int, count: int, device: "Device") -> Launch:
     wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
-    wide = problem.wide or chunks.parts * prod(problem.shapes().get("offset", ())) >= 1 << 31
-    cut = {"chunk": chunks.size, "unit": chunks.unit, "parts": chunks.parts}
-    arguments = {**dict(tile.sizes), **cut, **wanted, **specialisation(problem), "wide": wide}
+    beyond = wide(problem, device, tile["bands"]) or parts * prod(problem.shapes().get("offset", ())) >= 1 << 31
+    arguments = {
+        **dict(tile.sizes), **Run.of(problem, device).arguments, "parts": parts, **wanted, **specialisation(problem), "wide": beyond,
+    }  # fmt: skip
     reads = ("input_last",) if needs & {"offset", "mask"} else ()
-    small = "partial" if chunks.parts > 1 else "grad"
+    small = "partial" if parts > 1 else "grad"
     writes = {"input": "grad_input_last", "offset": f"{small}_offset", "mask": f"{small}_mask"}
     results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
     buffers = ("grad_output", *reads, *present(problem, "offset", "mask"), "packed_weight_data", *results, "scratch")
-    return Launch(Kernel.of("backward_data_block", arguments), buffers, sizes(problem), (threads,), (1,))
+    return Launch(Kernel.of("backward_data_block", arguments), buffers, sizes(problem), (count,), (1,))
 
 
 VARIANTS = (
-    Variant("block", _block_supports, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
+    Variant("block", refuses, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
     Variant("plain", _plain_supports, _tiles, _plain_schedule, lambda request, device: device.kind != "cpu", guarded=False),
     Variant("owner", lambda request, device: None, _tiles, _owner_schedule, guarded=False),
 )

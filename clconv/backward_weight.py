@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clconv.layout import channels_last, ends_threads, refuses, vector
 from clconv.problem import Problem
+from clconv.runs import Run, channels_last, divisor, refuses, threads, vector, wide
 from clconv.schedule import (
     MOST_GROUPS,
     Kernel,
@@ -113,39 +113,68 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Chunks as large as still give every thread two tasks."""
+    """Chunks of about 64 channels, sums that fill the vector registers."""
     problem = request.problem
-    wide = [size for size in (64, 32) if problem.groups * ceil_div(problem.group_in, size) * problem.taps >= 2 * device.compute_units]
-    vec = vector(problem, device)
-    order = [*wide, 16, *(size for size in (64, 32) if size not in wide)]
-    return tuple(Tile.of(vec=vec, item_rows=6, item_vecs=2, tile_pixels=96, chunk=round_up(size, 2 * vec)) for size in order)
+    vec, run = vector(problem, device), Run.of(problem, device)
+    rows = {4: 6, 2: 12, 1: 12} if device.vector_width >= 16 else {2: 6, 1: 12}
+    found = dict[Tile, None]()
+    for channels in (64, 32, 16):
+        chunk_runs = divisor(problem.group_in // run.size, max(1, channels // run.room))
+        for width in rows:
+            if width * vec < 2 * chunk_runs * run.room or width == 1:
+                bands = _bands(problem, chunk_runs, device)
+                found[Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_runs=chunk_runs, bands=bands)] = None
+    return tuple(found)
+
+
+def _bands(problem: Problem, chunk_runs: int, device: "Device") -> int:
+    """Bands of all pixels, each summed by itself, so that the threads' tasks take about the same time."""
+    tasks = problem.taps * problem.in_channels // (chunk_runs * Run.of(problem, device).size)
+    elements = problem.out_channels * problem.group_in * problem.taps
+    room = _PARTIAL_BYTES // (elements * accumulator_bytes(problem))
+    blocks = problem.batch * ceil_div(problem.out_height * problem.out_width, 96)
+    most = max(1, min(room, blocks, ceil_div(4 * device.compute_units, tasks)))
+
+    def time(bands: int) -> float:
+        return ceil_div(tasks * bands, device.compute_units) / bands
+
+    return min(range(1, most + 1), key=time)
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
     steps, temporaries = _bias(request, device)
-    if "weight" in request.needs:
-        transpose, last = channels_last(problem)
-        tasks = problem.groups * ceil_div(problem.group_in, tile["chunk"]) * problem.taps
-        threads = min(device.compute_units, tasks)
-        rows = round_up(problem.group_out, tile["item_rows"])
-        slice_elements = (rows + tile["chunk"]) * tile["tile_pixels"] + rows * tile["chunk"]
-        scratch = {"scratch": threads * slice_elements * accumulator_bytes(problem)}
-        launch = Launch(
-            Kernel.of("backward_weight_block", {**dict(tile.sizes), **specialisation(problem)}),
-            ("grad_output", "input_last", *present(problem, "offset", "mask"), "grad_weight", "scratch"),
-            sizes(problem),
-            (threads,),
-            (1,),
-        )
-        return Schedule("block", tile, (*steps, launch), temporaries | last | scratch, (transpose,))
-    return Schedule("block", tile, steps, temporaries)
+    if "weight" not in request.needs:
+        return Schedule("block", tile, steps, temporaries)
+    run, bands, columns = Run.of(problem, device), tile["bands"], tile["item_vecs"] * tile["vec"]
+    transpose, last = channels_last(problem, device)
+    rows = round_up(problem.group_out, tile["item_rows"])
+    places = round_up(tile["chunk_runs"] * run.room, columns)
+    slice_elements = (rows + tile["tile_pixels"]) * places + tile["item_rows"] * tile["tile_pixels"]
+    tasks = problem.taps * problem.in_channels // (tile["chunk_runs"] * run.size) * bands
+    count, scratch = threads(tasks, slice_elements, problem, device)
+    elements = problem.out_channels * problem.group_in * problem.taps
+    beyond = wide(problem, device) or bands * elements >= 1 << 31
+    arguments = {**dict(tile.sizes), **run.arguments, **specialisation(problem), "wide": beyond}
+    result = "partial_weight" if bands > 1 else "grad_weight"
+    launch = Launch(
+        Kernel.of("backward_weight_block", arguments),
+        ("grad_output", "input_last", *present(problem, "offset", "mask"), result, "scratch"),
+        sizes(problem),
+        (count,),
+        (1,),
+    )
+    steps = (*steps, launch)
+    if bands > 1:
+        steps = (*steps, reduction(result, "grad_weight", problem.dtype, bands, elements, device))
+        temporaries = temporaries | {result: bands * elements * accumulator_bytes(problem)}
+    return Schedule("block", tile, steps, temporaries | last | scratch, (transpose,))
 
 
 VARIANTS = (
     Variant(
         "block",
-        lambda request, device: refuses(request.problem) or ends_threads(device),
+        refuses,
         _block_tiles,
         _block_schedule,
         suits=lambda request, device: device.kind == "cpu" and (request.problem.groups == 1 or request.problem.group_out >= 16),
