@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clconv.problem import Problem
-from clconv.runs import Run, channels_first, channels_last, divisor, last_bytes, pack_weight_data, refuses, threads, vector, wide
+from clconv.runs import (
+    FLUSH_DENORMALS,
+    Run,
+    channels_first,
+    channels_last,
+    divisor,
+    last_bytes,
+    pack_weight_data,
+    refuses,
+    threads,
+    vector,
+    wide,
+)
 from clconv.schedule import (
     MOST_GROUPS,
     Fill,
@@ -194,7 +206,7 @@ def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, parts: in
     writes = {"input": "grad_input_last", "offset": f"{small}_offset", "mask": f"{small}_mask"}
     results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
     buffers = ("grad_output", *reads, *present(problem, "offset", "mask"), "packed_weight_data", *results, "scratch")
-    return Launch(Kernel.of("backward_data_block", arguments), buffers, sizes(problem), (count,), (1,))
+    return Launch(Kernel.of("backward_data_block", arguments, FLUSH_DENORMALS), buffers, sizes(problem), (count,), (1,))
 
 
 VARIANTS = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clconv.problem import Problem
-from clconv.runs import Run, channels_last, divisor, refuses, threads, vector, wide
+from clconv.runs import FLUSH_DENORMALS, Run, channels_last, divisor, refuses, threads, vector, wide
 from clconv.schedule import (
     MOST_GROUPS,
     Kernel,
@@ -91,7 +91,7 @@ class _RowSum:
 
 
 def _bias(request: Request, device: "Device") -> tuple[tuple[Step, ...], dict[str, int]]:
-    """What every variant adds for grad_bias, where it is wanted."""
+    """What is added for grad_bias, where it is wanted."""
     problem = request.problem
     if "bias" not in request.needs:
         return (), {}
@@ -143,7 +143,11 @@ def _bands(problem: Problem, chunk_runs: int, device: "Device") -> int:
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
-    steps, temporaries = _bias(request, device)
+    steps: tuple[Step, ...] = ()
+    temporaries: dict[str, int] = {}
+    if "bias" in request.needs:
+        kernel = Kernel.of("backward_bias_block", {"vec": tile["vec"], **weight_specialisation(problem)})
+        steps = (Launch(kernel, ("grad_output", "grad_bias"), sizes(problem), (problem.out_channels,), (1,)),)
     if "weight" not in request.needs:
         return Schedule("block", tile, steps, temporaries)
     run, bands, columns = Run.of(problem, device), tile["bands"], tile["item_vecs"] * tile["vec"]
@@ -158,7 +162,7 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     arguments = {**dict(tile.sizes), **run.arguments, **specialisation(problem), "wide": beyond}
     result = "partial_weight" if bands > 1 else "grad_weight"
     launch = Launch(
-        Kernel.of("backward_weight_block", arguments),
+        Kernel.of("backward_weight_block", arguments, FLUSH_DENORMALS),
         ("grad_output", "input_last", *present(problem, "offset", "mask"), result, "scratch"),
         sizes(problem),
         (count,),
@@ -177,7 +181,7 @@ VARIANTS = (
         refuses,
         _block_tiles,
         _block_schedule,
-        suits=lambda request, device: device.kind == "cpu" and (request.problem.groups == 1 or request.problem.group_out >= 16),
+        suits=lambda request, device: device.kind == "cpu",
     ),
     Variant("plain", lambda request, device: None, _tiles, _plain_schedule, guarded=False),
 )

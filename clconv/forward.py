@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from clconv import forward_matrix, forward_tile
-from clconv.runs import Run, channels_last, divisor, pack_weight_block, refuses, threads, vector, wide
+from clconv.runs import FLUSH_DENORMALS, Run, channels_last, divisor, pack_weight_block, refuses, threads, vector, wide
 from clconv.schedule import (
     Kernel,
     Launch,
@@ -74,7 +74,7 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     count, scratch = threads(blocks, slice_elements, problem, device)
     arguments = {**dict(tile.sizes), **run.arguments, **specialisation(problem), "wide": wide(problem, device)}
     launch = Launch(
-        Kernel.of("forward_block", arguments),
+        Kernel.of("forward_block", arguments, FLUSH_DENORMALS),
         ("input_last", *present(problem, "offset", "mask"), "packed_weight", *present(problem, "bias"), "output", "scratch"),
         sizes(problem),
         (count,),
@@ -90,7 +90,7 @@ VARIANTS = (
         refuses,
         _block_tiles,
         _block_schedule,
-        suits=lambda request, device: device.kind == "cpu" and (request.problem.groups == 1 or request.problem.group_out >= 16),
+        suits=lambda request, device: device.kind == "cpu",
     ),
     *forward_tile.VARIANTS,
     Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule, guarded=False),

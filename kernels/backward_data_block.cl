@@ -37,8 +37,8 @@
     corners = range(4 if offset_groups else 1)
     small = lambda name: "acc_t" if parts > 1 else name + "_t"
 %>\
-/* Takes a run's columns at `lanes` pixels through their samples: adds to the corners' gradients, and dots columns and corners. Of each
- * dot the WIDTH elements are left that its vectors are summed to: dots[corner][lane][WIDTH]. */
+/* Takes a run's columns at `lanes` pixels through their samples: adds to the corners' gradients, by weights that hold the mask already,
+ * and dots columns and corners. Of each dot the WIDTH elements are left that its vectors are summed to: dots[corner][lane][WIDTH]. */
 static inline void through_samples(
 % if wanted:
     __global const acc_t *image, acc_t *dots,
@@ -52,7 +52,7 @@ static inline void through_samples(
 % for i in corners:
         const index_t corner_${i} = samples->corner[${i}][lane];
 % if needs_input:
-        const acc_t weight_${i} = samples->scale[lane] * samples->weight[${i}][lane];
+        const acc_t weight_${i} = samples->weight[${i}][lane];
 % endif
 % if wanted:
         run_vec_t dot_${i} = (run_vec_t)(ACC(0.0));
@@ -89,8 +89,8 @@ static inline vec_t sum_dots(const acc_t *dots)
 % for r in range(run_width):
         run_vec_t row_${r} = LOAD_RUN(dots + (lane + ${r}) * WIDTH);
 % endfor
-        ${vector.transpose(run_width)}
-        STORE_RUN(${" + ".join("row_%d" % r for r in range(run_width))}, sums + lane);
+        ${vector.sum_rows(run_width)}
+        STORE_RUN(row_0, sums + lane);
     }
     return LOAD_VEC(0, sums);
 % endif
@@ -174,6 +174,7 @@ void backward_data_block(
                         const vec_t scale = ${samples.scale("g")};
                         samples_t samples;
                         keep_samples(&samples, s, scale, outside);
+                        for (int i = 0; i < CORNERS; ++i) STORE_VEC(scale * corner_weight_lanes(s, i), 0, samples.weight[i]);
 % if wanted:
                         acc_t dots[CORNERS * VEC * WIDTH];
                         for (int j = lanes * WIDTH; j < VEC * WIDTH; ++j)

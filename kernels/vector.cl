@@ -49,3 +49,15 @@ ${storage("mask", mask_dtype)}
 % endfor
 % endfor
 </%def>
+
+## Statements that leave in row_0 the sums of `count` vectors' `count` elements, variables row_0, row_1, ..: row r's in element r. Pairs of
+## rows become one, bit by bit of an element's index: an element takes its own and its neighbour's from the row that the bit says.
+<%def name="sum_rows(count)">
+<% row_t = "%s%d" % ("double" if accumulator == "float64" else "float", count) %>\
+% for bit in [1 << place for place in range(count.bit_length() - 1)]:
+% for r in range(0, count, 2 * bit):
+    row_${r} = (${row_t})(${", ".join("row_%d.s%x" % (r + (e & bit), e) for e in range(count))})
+        + (${row_t})(${", ".join("row_%d.s%x" % (r + (e & bit), e ^ bit) for e in range(count))});
+% endfor
+% endfor
+</%def>
