@@ -1,5 +1,6 @@
 """The variants of the backward pass for input, offset and mask, which share every sample."""
 
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ from clconv.runs import (
     Run,
     channels_first,
     channels_last,
-    divisor,
+    chunk_tiles,
+    joined,
     last_bytes,
+    narrow,
     pack_weight_data,
     refuses,
     threads,
-    vector,
     wide,
 )
 from clconv.schedule import (
@@ -150,21 +152,11 @@ def _owner(problem: Problem, device: "Device") -> Launch:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Chunks of about 64 channels, sums that fill the vector registers; fewer channels where there are few tasks."""
-    problem = request.problem
-    vec, run = vector(problem, device), Run.of(problem, device)
-    rows = {4: 6, 2: 12, 1: 12} if device.vector_width >= 16 else {2: 6, 1: 12}
-    found = dict[Tile, None]()
-    for channels in (64, 32, 16):
-        chunk_runs = divisor(problem.group_in // run.size, max(1, channels // run.room))
-        for width in rows:
-            if width * vec < 2 * chunk_runs * run.room or width == 1:
-                bands = _bands(problem, chunk_runs, device)
-                found[Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_runs=chunk_runs, bands=bands)] = None
-    return tuple(found)
+    problem = joined(request.problem, device)
+    return chunk_tiles(problem, device, partial(_bands, problem, device))
 
 
-def _bands(problem: Problem, chunk_runs: int, device: "Device") -> int:
+def _bands(problem: Problem, device: "Device", chunk_runs: int) -> int:
     """Bands of each image, so that all threads have a task: but each band needs a copy of grad_input_last."""
     tasks = problem.batch * problem.in_channels // (chunk_runs * Run.of(problem, device).size)
     room = 1 + _COPIES_BYTES // last_bytes(problem, device)
@@ -172,9 +164,10 @@ def _bands(problem: Problem, chunk_runs: int, device: "Device") -> int:
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
-    problem, needs, run = request.problem, request.needs & GRADIENTS, Run.of(request.problem, device)
+    problem, needs = joined(request.problem, device), request.needs & GRADIENTS
+    run = Run.of(problem, device)
     chunk_runs, bands, width = tile["chunk_runs"], tile["bands"], tile["item_vecs"] * tile["vec"]
-    pack, temporaries = pack_weight_data(problem, chunk_runs, width, device)
+    pack, temporaries = pack_weight_data(request.problem, chunk_runs, width, device)
     shared: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     if needs & {"offset", "mask"}:
@@ -191,15 +184,17 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     tasks = problem.batch * problem.in_channels // (chunk_runs * run.size) * bands
     slice_elements = tile["tile_pixels"] * (problem.group_out + round_up(chunk_runs * run.room, width))
     count, scratch = threads(tasks, slice_elements, problem, device)
-    launch = _block_launch(problem, needs, tile, parts, count, device)
+    launch = _block_launch(request, tile, parts, count, device)
     return Schedule("block", tile, (pack, launch, *after), temporaries | scratch, shared)
 
 
-def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, parts: int, count: int, device: "Device") -> Launch:
+def _block_launch(request: Request, tile: Tile, parts: int, count: int, device: "Device") -> Launch:
+    problem, needs = joined(request.problem, device), request.needs & GRADIENTS
     wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
     beyond = wide(problem, device, tile["bands"]) or parts * prod(problem.shapes().get("offset", ())) >= 1 << 31
     arguments = {
-        **dict(tile.sizes), **Run.of(problem, device).arguments, "parts": parts, **wanted, **specialisation(problem), "wide": beyond,
+        **dict(tile.sizes), "narrow": narrow(request.problem, device), **Run.of(problem, device).arguments, "parts": parts, **wanted,
+        **specialisation(problem), "wide": beyond,
     }  # fmt: skip
     reads = ("input_last",) if needs & {"offset", "mask"} else ()
     small = "partial" if parts > 1 else "grad"

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clconv.problem import Problem
-from clconv.runs import FLUSH_DENORMALS, Run, channels_last, divisor, refuses, threads, vector, wide
+from clconv.runs import FLUSH_DENORMALS, Run, channels_last, chunk_tiles, joined, narrow, refuses, threads, wide
 from clconv.schedule import (
     MOST_GROUPS,
     Kernel,
@@ -113,24 +114,14 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Chunks of about 64 channels, sums that fill the vector registers."""
-    problem = request.problem
-    vec, run = vector(problem, device), Run.of(problem, device)
-    rows = {4: 6, 2: 12, 1: 12} if device.vector_width >= 16 else {2: 6, 1: 12}
-    found = dict[Tile, None]()
-    for channels in (64, 32, 16):
-        chunk_runs = divisor(problem.group_in // run.size, max(1, channels // run.room))
-        for width in rows:
-            if width * vec < 2 * chunk_runs * run.room or width == 1:
-                bands = _bands(problem, chunk_runs, device)
-                found[Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_runs=chunk_runs, bands=bands)] = None
-    return tuple(found)
+    problem = joined(request.problem, device)
+    elements = prod(request.problem.shapes()["weight"])
+    return chunk_tiles(problem, device, partial(_bands, problem, device, elements))
 
 
-def _bands(problem: Problem, chunk_runs: int, device: "Device") -> int:
+def _bands(problem: Problem, device: "Device", elements: int, chunk_runs: int) -> int:
     """Bands of all pixels, each summed by itself, so that the threads' tasks take about the same time."""
     tasks = problem.taps * problem.in_channels // (chunk_runs * Run.of(problem, device).size)
-    elements = problem.out_channels * problem.group_in * problem.taps
     room = _PARTIAL_BYTES // (elements * accumulator_bytes(problem))
     blocks = problem.batch * ceil_div(problem.out_height * problem.out_width, 96)
     most = max(1, min(room, blocks, ceil_div(4 * device.compute_units, tasks)))
@@ -142,7 +133,7 @@ def _bands(problem: Problem, chunk_runs: int, device: "Device") -> int:
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
-    problem = request.problem
+    problem = joined(request.problem, device)
     steps: tuple[Step, ...] = ()
     temporaries: dict[str, int] = {}
     if "bias" in request.needs:
@@ -150,16 +141,13 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         steps = (Launch(kernel, ("grad_output", "grad_bias"), sizes(problem), (problem.out_channels,), (1,)),)
     if "weight" not in request.needs:
         return Schedule("block", tile, steps, temporaries)
-    run, bands, columns = Run.of(problem, device), tile["bands"], tile["item_vecs"] * tile["vec"]
+    run, bands = Run.of(problem, device), tile["bands"]
     transpose, last = channels_last(problem, device)
-    rows = round_up(problem.group_out, tile["item_rows"])
-    places = round_up(tile["chunk_runs"] * run.room, columns)
-    slice_elements = (rows + tile["tile_pixels"]) * places + tile["item_rows"] * tile["tile_pixels"]
     tasks = problem.taps * problem.in_channels // (tile["chunk_runs"] * run.size) * bands
-    count, scratch = threads(tasks, slice_elements, problem, device)
-    elements = problem.out_channels * problem.group_in * problem.taps
+    count, scratch = threads(tasks, _slice(request, tile, run, device), problem, device)
+    elements = prod(request.problem.shapes()["weight"])
     beyond = wide(problem, device) or bands * elements >= 1 << 31
-    arguments = {**dict(tile.sizes), **run.arguments, **specialisation(problem), "wide": beyond}
+    arguments = {**dict(tile.sizes), "narrow": narrow(request.problem, device), **run.arguments, **specialisation(problem), "wide": beyond}
     result = "partial_weight" if bands > 1 else "grad_weight"
     launch = Launch(
         Kernel.of("backward_weight_block", arguments, FLUSH_DENORMALS),
@@ -173,6 +161,15 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         steps = (*steps, reduction(result, "grad_weight", problem.dtype, bands, elements, device))
         temporaries = temporaries | {result: bands * elements * accumulator_bytes(problem)}
     return Schedule("block", tile, steps, temporaries | last | scratch, (transpose,))
+
+
+def _slice(request: Request, tile: Tile, run: Run, device: "Device") -> int:
+    """Elements of a thread's scratch memory, SLICE of the kernel."""
+    pixels = tile["tile_pixels"]
+    if size := narrow(request.problem, device):
+        return (2 * pixels + size) * run.size
+    rows = round_up(request.problem.group_out, tile["item_rows"])
+    return (rows + pixels) * round_up(tile["chunk_runs"] * run.room, tile["item_vecs"] * tile["vec"]) + tile["item_rows"] * pixels
 
 
 VARIANTS = (

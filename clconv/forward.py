@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from clconv import forward_matrix, forward_tile
-from clconv.runs import FLUSH_DENORMALS, Run, channels_last, divisor, pack_weight_block, refuses, threads, vector, wide
+from clconv.runs import FLUSH_DENORMALS, Run, channels_last, divisor, joined, narrow, pack_weight_block, refuses, threads, vector, wide
 from clconv.schedule import (
     Kernel,
     Launch,
@@ -53,7 +53,7 @@ def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
 
     First as many vectors as the outputs fill.
     """
-    problem = request.problem
+    problem = joined(request.problem, device)
     vec, run = vector(problem, device), Run.of(problem, device)
     pairs = problem.group_in // run.size * problem.taps
     rows = {4: 6, 2: 12, 1: 8} if device.vector_width >= 16 else {2: 6, 1: 8}
@@ -65,14 +65,20 @@ def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
-    problem, run = request.problem, Run.of(request.problem, device)
-    tile_out = tile["item_vecs"] * tile["vec"]
+    problem = joined(request.problem, device)
+    run, tile_out = Run.of(problem, device), tile["item_vecs"] * tile["vec"]
     transpose, last = channels_last(problem, device)
-    pack, packed = pack_weight_block(problem, tile_out, device)
+    pack, packed = pack_weight_block(request.problem, tile_out, device)
     blocks = problem.batch * ceil_div(problem.out_height * problem.out_width, tile["tile_pixels"])
     slice_elements = tile["tile_pixels"] * (tile["chunk_pairs"] * run.room + round_up(problem.group_out, tile_out))
     count, scratch = threads(blocks, slice_elements, problem, device)
-    arguments = {**dict(tile.sizes), **run.arguments, **specialisation(problem), "wide": wide(problem, device)}
+    arguments = {
+        **dict(tile.sizes),
+        "narrow": narrow(request.problem, device),
+        **run.arguments,
+        **specialisation(problem),
+        "wide": wide(problem, device),
+    }
     launch = Launch(
         Kernel.of("forward_block", arguments, FLUSH_DENORMALS),
         ("input_last", *present(problem, "offset", "mask"), "packed_weight", *present(problem, "bias"), "output", "scratch"),

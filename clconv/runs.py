@@ -1,14 +1,14 @@
 """What the kernels for CPUs need around them: runs of channels innermost in memory, packed weights, equal parts, threads."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from math import gcd
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clconv.problem import Problem
-from clconv.schedule import Kernel, Launch, Request, Value, accumulator_bytes, ceil_div, round_up, storage, weight_specialisation
+from clconv.schedule import Kernel, Launch, Request, Tile, Value, accumulator_bytes, ceil_div, round_up, storage, weight_specialisation
 
 if TYPE_CHECKING:
     from clconv.device import Device
@@ -87,6 +87,22 @@ class Run:
         return {"run": self.size, "run_width": self.width}
 
 
+def narrow(problem: Problem, device: "Device") -> int:
+    """Channels of a group, where vectors hold several groups with as many outputs and the same samples; else 0. See kernels/narrow.cl."""
+    size, vec = problem.group_in, vector(problem, device)
+    shared = problem.in_channels // problem.sample_groups
+    return size if size == problem.group_out and 2 * size <= vec and vec % size == 0 and shared % vec == 0 else 0
+
+
+def joined(problem: Problem, device: "Device") -> Problem:
+    """The problem as the kernels walk over it: its narrow groups joined to groups of a run."""
+    if not narrow(problem, device):
+        return problem
+    vec = vector(problem, device)
+    run = vec * divisor(problem.in_channels // problem.sample_groups // vec, _LONGEST_RUN // vec)
+    return replace(problem, groups=problem.in_channels // run)
+
+
 def channels_last(problem: Problem, device: "Device") -> tuple[Launch, dict[str, int]]:
     """The launch that makes input_last [N][C/run][H*W + 1][room] in the accumulator's type, and that temporary."""
     return _transpose("channels_last", problem, ("input", "input_last"), {}, device), {"input_last": last_bytes(problem, device)}
@@ -120,6 +136,8 @@ def wide(problem: Problem, device: "Device", copies: int = 1) -> bool:
 
 def pack_weight_block(problem: Problem, tile_out: int, device: "Device") -> tuple[Launch, dict[str, int]]:
     """The launch that makes packed_weight [groups][tiles][runs * K * room][tile_out] in the accumulator's type, and that temporary."""
+    if narrow(problem, device):
+        return _pack_narrow(problem, "packed_weight", False, device)
     run, vec = Run.of(problem, device), vector(problem, device)
     outs = problem.groups * round_up(problem.group_out, tile_out)
     cut = {"tile_out": tile_out, "vec": vec, "block": _BLOCK, **run.arguments}
@@ -131,9 +149,31 @@ def pack_weight_block(problem: Problem, tile_out: int, device: "Device") -> tupl
 
 def pack_weight_data(problem: Problem, chunk_runs: int, tile: int, device: "Device") -> tuple[Launch, dict[str, int]]:
     """The same for packed_weight_data [chunks][K][tiles][O/groups][tile], channels innermost, a chunk of so many runs."""
+    if narrow(problem, device):
+        return _pack_narrow(problem, "packed_weight_data", True, device)
     run = Run.of(problem, device)
     chunks = problem.in_channels // (chunk_runs * run.size)
     kernel = Kernel.of("pack_weight_data", {"chunk_runs": chunk_runs, "tile": tile, **run.arguments, **weight_specialisation(problem)})
     launch = Launch(kernel, ("weight", "packed_weight_data"), (), (chunks * problem.group_out,), (1,))
     count = chunks * problem.taps * round_up(chunk_runs * run.room, tile) * problem.group_out
     return launch, {"packed_weight_data": count * accumulator_bytes(problem)}
+
+
+def _pack_narrow(problem: Problem, packed: str, to_channels: bool, device: "Device") -> tuple[Launch, dict[str, int]]:
+    run = Run.of(joined(problem, device), device)
+    kernel = Kernel.of("pack_weight_narrow", {"run": run.size, "to_channels": to_channels, **weight_specialisation(problem)})
+    items = problem.in_channels // run.size * problem.taps * problem.group_in
+    return Launch(kernel, ("weight", packed), (), (items,), (1,)), {packed: items * run.size * accumulator_bytes(problem)}
+
+
+def chunk_tiles(problem: Problem, device: "Device", bands: Callable[[int], int]) -> tuple[Tile, ...]:
+    """Tiles of the backward passes: chunks of about 64 channels, in so many bands of pixels; sums that fill the vector registers."""
+    vec, run = vector(problem, device), Run.of(problem, device)
+    rows = {4: 6, 2: 12, 1: 12} if device.vector_width >= 16 else {2: 6, 1: 12}
+    found = dict[Tile, None]()
+    for channels in (64, 32, 16):
+        runs = divisor(problem.group_in // run.size, max(1, channels // run.room))
+        for width in rows:
+            if width * vec < 2 * runs * run.room or width == 1:
+                found[Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_runs=runs, bands=bands(runs))] = None
+    return tuple(found)

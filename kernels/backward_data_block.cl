@@ -6,7 +6,7 @@
  *     grad_last[corner][c]   += mask * column[p][c] * (weight of corner)
  *
  * last [N][C / RUN][H * W + 1][ROOM], grad_last [BANDS][N][C / RUN][H * W + 1][ROOM] of acc_t, see run, channels_last, channels_first: what
- * falls outside the image is added to the pixel behind it. packed of acc_t, see pack_weight_data; offset [N][G][K][2][P],
+ * falls outside the image is added to the pixel behind it. packed of acc_t, see pack_weight_data or, for narrow groups, pack_weight_narrow; offset [N][G][K][2][P],
  * mask [N][G][K][P], grad_output [N][O][P] as the caller has them.
  * grad_offset [PARTS][N][G][K][2][P] and grad_mask [PARTS][N][G][K][P]: where a sample group has several runs, each writes its part, of
  * acc_t, and the kernel reduce adds them in order; else they are the results.
@@ -20,8 +20,12 @@
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
 <%include file="vector.cl"/>
-<%include file="product.cl"/>
 <%include file="run.cl"/>
+% if narrow:
+<%include file="narrow.cl"/>
+% else:
+<%include file="product.cl"/>
+% endif
 <%include file="sample_channels.cl"/>
 #define TILE_PIXELS ${tile_pixels}
 <%include file="grad_tile.cl"/>
@@ -29,7 +33,7 @@
 #define CHUNK (CHUNK_RUNS * RUN)
 #define CHUNKS (IN_CHANNELS / CHUNK)
 #define BANDS ${bands}
-#define COLUMNS ((CHUNK_RUNS * ROOM + TILE - 1) / TILE * TILE)
+#define COLUMNS ${"RUN" if narrow else "((CHUNK_RUNS * ROOM + TILE - 1) / TILE * TILE)"}
 #define SLICE (TILE_PIXELS * (GROUP_OUT + COLUMNS))
 #define PARTS (SAMPLE_CHANNELS / RUN)
 <%
@@ -159,12 +163,20 @@ void backward_data_block(
             const int real_pixels = (int)min((index_t)TILE_PIXELS, pixels - first_pixel);
             int rows[TILE_PIXELS], columns[TILE_PIXELS];
             place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);
+% if narrow:
+            load_grad_rows(planes + first_pixel, pixels, RUN, real_pixels, tile);
+% else:
             load_grad_tile(planes + first_pixel, pixels, GROUP_OUT, GROUP_OUT, real_pixels, tile);
+% endif
             for (int tap = 0; tap < TAPS; ++tap) {
+% if narrow:
+                multiply_narrow(tile, RUN, packed + ((index_t)first_run * TAPS + tap) * NARROW * RUN, column, RUN, real_pixels, 1, 0);
+% else:
                 __global const acc_t *w = packed + ((index_t)(first_run / CHUNK_RUNS) * TAPS + tap) * GROUP_OUT * COLUMNS;
                 for (int c = 0; c < COLUMNS; c += TILE)
                     for (int p = 0; p < real_pixels; p += ITEM_ROWS)
                         multiply(tile + p, 1, TILE_PIXELS, w + c * GROUP_OUT, TILE, column + p * COLUMNS + c, COLUMNS, GROUP_OUT, 0);
+% endif
                 for (int r = 0; r < CHUNK_RUNS; ++r) {
                     const int g = (first_run + r) * RUN / SAMPLE_CHANNELS;
                     const int part = (first_run + r) % PARTS;

@@ -9,14 +9,19 @@
  *
  * A task is one tap, CHUNK channels of one group, and a band of the blocks of TILE_PIXELS pixels of all images: it owns its gradients, so
  * there are no atomics. A work-item is a thread and takes task after task; for each block it samples the panel, then multiplies
- * grad_output by it, ITEM_ROWS outputs x TILE channels in registers (see product). */
+ * grad_output by it, ITEM_ROWS outputs x TILE channels in registers (see product). Of narrow groups it sums, for each channel, the outputs
+ * of its group (see narrow): sums [NARROW][RUN], tile [TILE_PIXELS][RUN]. */
 <%namespace name="samples" file="sample_channels.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
 <%include file="vector.cl"/>
-<%include file="product.cl"/>
 <%include file="run.cl"/>
+% if narrow:
+<%include file="narrow.cl"/>
+% else:
+<%include file="product.cl"/>
+% endif
 <%include file="sample_channels.cl"/>
 #define TILE_PIXELS ${tile_pixels}
 <%include file="grad_tile.cl"/>
@@ -24,9 +29,18 @@
 #define CHUNK (CHUNK_RUNS * RUN)
 #define CHUNKS (IN_CHANNELS / CHUNK)
 #define BANDS ${bands}
+% if narrow:
+#define COLUMNS RUN
+#define ROWS NARROW
+#define SLICE ((2 * TILE_PIXELS + ROWS) * COLUMNS)
+/* Where the sum of output row i and column c belongs. */
+#define FACTOR(i, c) ((index_t)(begin + (c) / NARROW * NARROW + (i)) * NARROW + (c) % NARROW)
+% else:
 #define COLUMNS ((CHUNK_RUNS * ROOM + TILE - 1) / TILE * TILE)
 #define ROWS ((GROUP_OUT + ITEM_ROWS - 1) / ITEM_ROWS * ITEM_ROWS)
 #define SLICE ((TILE_PIXELS + ROWS) * COLUMNS + ITEM_ROWS * TILE_PIXELS)
+#define FACTOR(o, c) ((index_t)(group * GROUP_OUT + (o)) * GROUP_IN + begin % GROUP_IN + (c))
+% endif
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void backward_weight_block(
@@ -73,6 +87,10 @@ void backward_weight_block(
                 }
             }
             __global const data_t *planes = grad_output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels + first_pixel;
+% if narrow:
+            load_grad_rows(planes, pixels, RUN, real_pixels, tile);
+            multiply_narrow_over_pixels(tile, panel, COLUMNS, sums, real_pixels);
+% else:
             for (int o = 0; o < GROUP_OUT; o += ITEM_ROWS) {
                 __global const acc_t *a = tile;
                 index_t a_row = TILE_PIXELS;
@@ -86,12 +104,13 @@ void backward_weight_block(
                 for (int c = 0; c < COLUMNS; c += TILE)
                     multiply(a, a_row, 1, panel + c, COLUMNS, sums + o * COLUMNS + c, COLUMNS, real_pixels, 1);
             }
+% endif
         }
-        for (int o = 0; o < GROUP_OUT; ++o)
+        for (int o = 0; o < ${"NARROW" if narrow else "GROUP_OUT"}; ++o)
             for (int c = 0; c < CHUNK; ++c) {
-                const index_t at = ((index_t)(group * GROUP_OUT + o) * GROUP_IN + begin % GROUP_IN + c) * TAPS + tap;
+                const index_t at = FACTOR(o, c) * TAPS + tap;
 % if bands > 1:
-                grad_weight[(index_t)band * OUT_CHANNELS * GROUP_IN * TAPS + at] = sums[o * COLUMNS + c / RUN * ROOM + c % RUN];
+                grad_weight[(index_t)band * OUT_CHANNELS * ${"NARROW" if narrow else "GROUP_IN"} * TAPS + at] = sums[o * COLUMNS + c / RUN * ROOM + c % RUN];
 % else:
                 store_data(grad_weight, at, sums[o * COLUMNS + c / RUN * ROOM + c % RUN]);
 % endif

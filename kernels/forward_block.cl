@@ -10,18 +10,22 @@
  * A work-item is a thread: it takes block after block of TILE_PIXELS pixels of one image, and nothing is shared, so there are no
  * barriers. For a block it goes through the depth of the product in chunks of CHUNK_PAIRS pairs of a run and a tap: samples them into
  * the panel, VEC pixels at a time, then multiplies the panel by the packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time
- * (see product). Rows of the panel behind an image's last pixel hold what was there before; their sums are not stored. */
+ * (see product; or narrow, where weights are packed by pack_weight_narrow). Rows of the panel behind an image's last pixel hold what was there before; their sums are not stored. */
 <%namespace name="samples" file="sample_channels.cl"/>\
 <%namespace name="vector" file="vector.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
 <%include file="vector.cl"/>
-<%include file="product.cl"/>
 <%include file="run.cl"/>
+% if narrow:
+<%include file="narrow.cl"/>
+% else:
+<%include file="product.cl"/>
+% endif
 <%include file="sample_channels.cl"/>
 #define TILE_PIXELS ${tile_pixels}
-#define TILE_OUT TILE
+#define TILE_OUT ${"RUN" if narrow else "TILE"}
 #define TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
 #define PAIRS (GROUP_IN / RUN * TAPS)
 #define DEPTH (PAIRS * ROOM)
@@ -109,11 +113,15 @@ void forward_block(
                         sample_run(&samples, image, panel + p * CHUNK + j * ROOM, CHUNK);
                     }
                 }
+% if narrow:
+                multiply_narrow(panel, CHUNK, packed + ((index_t)group * TAPS + first) * NARROW * RUN, sums, RUN, real_pixels, depth / RUN, 1);
+% else:
                 for (int tile = 0; tile < TILES; ++tile) {
                     __global const acc_t *w = packed + (((index_t)group * TILES + tile) * DEPTH + first * ROOM) * TILE_OUT;
                     for (int p = 0; p < real_pixels; p += ITEM_ROWS)
                         multiply(panel + p * CHUNK, CHUNK, 1, w, TILE_OUT, sums + (tile * TILE_PIXELS + p) * TILE_OUT, TILE_OUT, depth, 1);
                 }
+% endif
             }
             store_sums(sums, output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels + first_pixel, pixels, real_pixels);
         }
