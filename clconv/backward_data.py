@@ -1,6 +1,5 @@
 """The variants of the backward pass for input, offset and mask, which share every sample."""
 
-from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from clconv.problem import Problem
 from clconv.runs import (
+    COPIES_BYTES,
     FLUSH_DENORMALS,
     Run,
     channels_first,
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from clconv.device import Device
 
 GRADIENTS = frozenset({"input", "offset", "mask"})
-
-_COPIES_BYTES = 8 << 20
-"""What copies of grad_input_last beyond the first may take."""
 
 _OPTIONS = {"ext": ("-cl-std=CL3.0",)}
 
@@ -152,15 +149,10 @@ def _owner(problem: Problem, device: "Device") -> Launch:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
+    """Bands of each image where tasks are few; but each needs a copy of grad_input_last."""
     problem = joined(request.problem, device)
-    return chunk_tiles(problem, device, partial(_bands, problem, device))
-
-
-def _bands(problem: Problem, device: "Device", chunk_runs: int) -> int:
-    """Bands of each image, so that all threads have a task: but each band needs a copy of grad_input_last."""
-    tasks = problem.batch * problem.in_channels // (chunk_runs * Run.of(problem, device).size)
-    room = 1 + _COPIES_BYTES // last_bytes(problem, device)
-    return max(1, min(ceil_div(device.compute_units, tasks), room, problem.out_height * problem.out_width // 96))
+    most = min(1 + COPIES_BYTES // last_bytes(problem, device), ceil_div(problem.out_height * problem.out_width, 96))
+    return chunk_tiles(problem, device, problem.batch, lambda tasks: min(most, ceil_div(device.compute_units, tasks)))
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:

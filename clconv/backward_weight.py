@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -114,22 +113,16 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    problem = joined(request.problem, device)
-    elements = prod(request.problem.shapes()["weight"])
-    return chunk_tiles(problem, device, partial(_bands, problem, device, elements))
-
-
-def _bands(problem: Problem, device: "Device", elements: int, chunk_runs: int) -> int:
     """Bands of all pixels, each summed by itself, so that the threads' tasks take about the same time."""
-    tasks = problem.taps * problem.in_channels // (chunk_runs * Run.of(problem, device).size)
-    room = _PARTIAL_BYTES // (elements * accumulator_bytes(problem))
+    problem = joined(request.problem, device)
+    room = _PARTIAL_BYTES // (prod(request.problem.shapes()["weight"]) * accumulator_bytes(problem))
     blocks = problem.batch * ceil_div(problem.out_height * problem.out_width, 96)
-    most = max(1, min(room, blocks, ceil_div(4 * device.compute_units, tasks)))
 
-    def time(bands: int) -> float:
-        return ceil_div(tasks * bands, device.compute_units) / bands
+    def bands(tasks: int) -> int:
+        most = max(1, min(room, blocks, ceil_div(4 * device.compute_units, tasks)))
+        return min(range(1, most + 1), key=lambda count: ceil_div(tasks * count, device.compute_units) / count)
 
-    return min(range(1, most + 1), key=time)
+    return chunk_tiles(problem, device, problem.taps, bands)
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FLUSH_DENORMALS = ("-cl-denorms-are-zero",)
 """Denormal numbers count as zero in sums and products: on some CPUs each costs a hundred ordinary ones."""
 
+COPIES_BYTES = 12 << 20
+"""What copies of grad_input_last beyond the first may take."""
+
 _LONGEST_RUN = 64
 
 _BLOCK = 64
@@ -64,13 +67,13 @@ class Run:
 
     @classmethod
     def of(cls, problem: Problem, device: "Device") -> "Run":
-        """The longest runs of at most 64 channels, or whole groups of channels that no such length divides well.
+        """The longest runs that are short enough, or whole groups of channels that no such length divides well.
 
         The widest vectors that leave at most an eighth of a run's room empty.
         """
-        whole = gcd(problem.in_channels // problem.sample_groups, problem.group_in)
-        found = divisor(whole, _LONGEST_RUN)
-        size = found if 2 * found > min(whole, _LONGEST_RUN) else whole
+        whole, longest = gcd(problem.in_channels // problem.sample_groups, problem.group_in), _longest_run(problem, device)
+        found = divisor(whole, longest)
+        size = found if 2 * found > min(whole, longest) else whole
         width = vector(problem, device)
         while 8 * round_up(size, width) > 9 * size:
             width //= 2
@@ -99,8 +102,18 @@ def joined(problem: Problem, device: "Device") -> Problem:
     if not narrow(problem, device):
         return problem
     vec = vector(problem, device)
-    run = vec * divisor(problem.in_channels // problem.sample_groups // vec, _LONGEST_RUN // vec)
+    run = vec * divisor(problem.in_channels // problem.sample_groups // vec, _longest_run(problem, device) // vec)
     return replace(problem, groups=problem.in_channels // run)
+
+
+def _longest_run(problem: Problem, device: "Device") -> int:
+    """64 channels; or fewer, down to a vector, where a backward pass would have too few tasks: images' runs, for each copy it may make."""
+    longest, vec = _LONGEST_RUN, vector(problem, device)
+    image = problem.height * problem.width * problem.in_channels * accumulator_bytes(problem)
+    tasks = problem.batch * problem.in_channels * (1 + COPIES_BYTES // (problem.batch * image))
+    while longest >= 2 * vec and tasks < longest * device.compute_units:
+        longest //= 2
+    return longest
 
 
 def channels_last(problem: Problem, device: "Device") -> tuple[Launch, dict[str, int]]:
@@ -166,14 +179,22 @@ def _pack_narrow(problem: Problem, packed: str, to_channels: bool, device: "Devi
     return Launch(kernel, ("weight", packed), (), (items,), (1,)), {packed: items * run.size * accumulator_bytes(problem)}
 
 
-def chunk_tiles(problem: Problem, device: "Device", bands: Callable[[int], int]) -> tuple[Tile, ...]:
-    """Tiles of the backward passes: chunks of about 64 channels, in so many bands of pixels; sums that fill the vector registers."""
+def chunk_tiles(problem: Problem, device: "Device", more: int, bands: Callable[[int], int]) -> tuple[Tile, ...]:
+    """Tiles of the backward passes: first those that keep the threads busy for the shortest time, sums that fill the vector registers.
+
+    A task is a chunk of channels, one of `more` (images, or taps), and one band of its pixels, of `bands` for that many tasks. It costs its
+    channels, as far as vectors pad them, and its samples, which cost about as much as 16 channels.
+    """
     vec, run = vector(problem, device), Run.of(problem, device)
     rows = {4: 6, 2: 12, 1: 12} if device.vector_width >= 16 else {2: 6, 1: 12}
-    found = dict[Tile, None]()
+    found = dict[Tile, float]()
     for channels in (64, 32, 16):
         runs = divisor(problem.group_in // run.size, max(1, channels // run.room))
-        for width in rows:
-            if width * vec < 2 * runs * run.room or width == 1:
-                found[Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_runs=runs, bands=bands(runs))] = None
-    return tuple(found)
+        tasks = more * problem.in_channels // (runs * run.size)
+        for count in (bands(tasks), 1):
+            time = ceil_div(tasks * count, device.compute_units) / count * (round_up(runs * run.room, vec) + 16)
+            for width in rows:
+                if width * vec < 2 * runs * run.room or width == 1:
+                    tile = Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_runs=runs, bands=count)
+                    found.setdefault(tile, time)
+    return tuple(sorted(found, key=lambda tile: found[tile]))
