@@ -34,6 +34,18 @@ static inline void place_pixels(index_t first, int out_width, int count, int *ro
     }
 }
 
+% if offset_groups:
+<%
+    bits, real, least = ("long", "double", "0x0010000000000000L") if accumulator == "float64" else ("int", "float", "0x00800000")
+%>\
+/* Offsets beside zero, a denormal raised to the least normal number: where denormals count as zero, it would fall into another cell. */
+static inline vec_t off_zero(vec_t offset)
+{
+    const lanes_t sign = as_${bits}${vec}(offset) & (lanes_t)(${bits.upper()}_MIN), size = as_${bits}${vec}(offset) ^ sign;
+    return size > 0 && size < ${least} ? as_${real}${vec}(sign | ${least}) : offset;
+}
+
+% endif
 % for name in ("offset",) * bool(offset_groups) + ("mask",) * bool(has_mask):
 /* The operand at VEC pixels; where there are only `count`, the last one's value again. */
 static inline vec_t load_${name}_lanes(__global const ${name}_t *p, index_t pixel, int count)
@@ -49,8 +61,8 @@ static inline vec_t load_${name}_lanes(__global const ${name}_t *p, index_t pixe
 <%def name="here(group)">\
 locate_lanes(CONVERT_LANES(LOAD_VEC(0, rows + p)) + tap_row(0, tap), CONVERT_LANES(LOAD_VEC(0, columns + p)) + tap_column(0, tap),
 % if offset_groups:
-             load_offset_lanes(offset, 2 * ENTRY(${group}) * pixels + first_pixel + p, real_pixels - p),
-             load_offset_lanes(offset, (2 * ENTRY(${group}) + 1) * pixels + first_pixel + p, real_pixels - p),
+             off_zero(load_offset_lanes(offset, 2 * ENTRY(${group}) * pixels + first_pixel + p, real_pixels - p)),
+             off_zero(load_offset_lanes(offset, (2 * ENTRY(${group}) + 1) * pixels + first_pixel + p, real_pixels - p)),
 % endif
              height, width)\
 </%def>\
