@@ -1,4 +1,4 @@
-/* channels_first: channels-last images in acc_t back in the caller's order and type, the sum of several copies; the inverse of channels_last.
+/* channels_first: channels-last images in acc_t back in the caller's order and type, the sum of several copies; channels_last's inverse.
  *
  *     image[n][c][q] = sum over copies b, in order: last[b][n][q][c]        last [COPIES][N][H * W + 1][ROOM], image [N][RUN][H * W]
  *

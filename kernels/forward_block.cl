@@ -10,7 +10,8 @@
  * A work-item is a thread: it takes block after block of TILE_PIXELS pixels of one image, and nothing is shared, so there are no
  * barriers. For a block it goes through the depth of the product in chunks of CHUNK_PAIRS pairs of a run and a tap: samples them into
  * the panel, VEC pixels at a time, then multiplies the panel by the packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time
- * (see product; or narrow, where weights are packed by pack_weight_narrow). Rows of the panel behind an image's last pixel hold what was there before; their sums are not stored. */
+ * (see product; or narrow, where pack_weight_narrow packs the weights). Rows of the panel behind an image's last pixel hold what was
+ * there before; their sums are not stored. */
 <%namespace name="samples" file="sample_channels.cl"/>\
 <%namespace name="vector" file="vector.cl"/>\
 <%include file="types.cl"/>

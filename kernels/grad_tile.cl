@@ -13,7 +13,7 @@ static inline void load_grad_tile(__global const data_t *plane, index_t pixels, 
     }
 }
 % if narrow:
-/* The same with outputs innermost, tile[p][o], for `outs` outputs, whole vectors of them; pixels behind the last real one are left alone. */
+/* The same with outputs innermost, tile[p][o], for whole vectors of outputs; pixels behind the last real one are left alone. */
 static inline void load_grad_rows(__global const data_t *plane, index_t pixels, int outs, int real_pixels, __global acc_t *tile)
 {
     for (int o = 0; o < outs; o += VEC) {
