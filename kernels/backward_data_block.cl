@@ -7,8 +7,7 @@
  *
  * last [N][C / RUN][H * W + 1][ROOM], grad_last [BANDS][N][C / RUN][H * W + 1][ROOM] of acc_t, see run, channels_last, channels_first: what
  * falls outside the image is added to the pixel behind it. packed of acc_t, see pack_weight_data or, for narrow groups,
- * pack_weight_narrow; offset [N][G][K][2][P],
- * mask [N][G][K][P], grad_output [N][O][P] as the caller has them.
+ * pack_weight_narrow; offset [N][G][K][2][P], mask [N][G][K][P], grad_output [N][O][P] as the caller has them.
  * grad_offset [PARTS][N][G][K][2][P] and grad_mask [PARTS][N][G][K][P]: where a sample group has several runs, each writes its part, of
  * acc_t, and the kernel reduce adds them in order; else they are the results.
  * scratch [work-items][SLICE] of acc_t: grad_output's tile [GROUP_OUT][TILE_PIXELS], column [TILE_PIXELS][COLUMNS].

@@ -2,7 +2,8 @@
  *
  *     packed[group][tile][(run * K + k) * ROOM + c][j] = weight[group * GROUP_OUT + tile * TILE_OUT + j][run * RUN + c][k]
  *
- * weight [O][C/groups][K], packed [GROUPS][TILES][DEPTH][TILE_OUT]; zeros for RUN <= c < ROOM, see run. Work-item ((group * TILES + tile) * TILE_VECS + v) * BLOCKS + i:
+ * weight [O][C/groups][K], packed [GROUPS][TILES][DEPTH][TILE_OUT]; zeros for RUN <= c < ROOM, see run.
+ * Work-item ((group * TILES + tile) * TILE_VECS + v) * BLOCKS + i:
  * VEC outputs of a tile, and BLOCK of the GROUP_IN * K factors that an output has, VEC x VEC at a time. */
 <%namespace name="vector" file="vector.cl"/>\
 <%include file="types.cl"/>
