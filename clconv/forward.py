@@ -51,7 +51,7 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     """Sums fill the vector registers: 6 x 2 of 16 where vectors are of 32 bytes, 6 x 4 or 12 x 2 of 32 where they are of 64.
 
-    First as many vectors as the outputs fill; and blocks of pixels that keep the threads busy for the shortest time, large ones rather.
+    First as many vectors as the outputs fill, and the same blocks of pixels for every image size, so that these share kernels.
     """
     problem = joined(request.problem, device)
     vec, run = vector(problem, device), Run.of(problem, device)
@@ -59,15 +59,10 @@ def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     rows = {4: 6, 2: 12, 1: 8} if device.vector_width >= 16 else {2: 6, 1: 8}
     widths = sorted(rows, key=lambda width: (width > max(1, ceil_div(problem.group_out, vec)), -width))
     chunks = dict.fromkeys(divisor(pairs, depth // run.room) for depth in (256, 192, 384))
-
-    def time(pixels: int) -> float:
-        blocks = problem.batch * ceil_div(problem.out_height * problem.out_width, pixels)
-        return ceil_div(blocks, device.compute_units) * (pixels + 6)
-
     return tuple(
         Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=pixels, chunk_pairs=chunk)
         for width in widths
-        for pixels in sorted((96, 48), key=time)
+        for pixels in (96, 48)
         for chunk in chunks
     )
 
