@@ -7,8 +7,22 @@ import numpy as np
 
 from clconv import backward_data_tile
 from clconv.atomics import ATOMIC_OPTIONS, atomic_add, contenders
-from clconv.layout import Chunks, channels_first, channels_last, ends_threads, pack_weight_data, refuses, vector
 from clconv.problem import Problem
+from clconv.runs import (
+    COPIES_BYTES,
+    FLUSH_DENORMALS,
+    Run,
+    channels_first,
+    channels_last,
+    chunk_tiles,
+    joined,
+    last_bytes,
+    narrow,
+    pack_weight_data,
+    refuses,
+    threads,
+    wide,
+)
 from clconv.schedule import (
     MOST_GROUPS,
     Fill,
@@ -125,65 +139,56 @@ def _owner(problem: Problem, device: "Device") -> Launch:
     )
 
 
-def _block_supports(request: Request, device: "Device") -> str | None:
-    return refuses(request.problem) or Chunks.refuses(request.problem) or ends_threads(device)
-
-
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Chunks that keep the threads busy for the shortest time, of equals the largest.
-
-    A chunk costs its channels, as far as vector tiles pad them, and its samples, which cost about as much as 24 channels.
-    """
-    problem = request.problem
-    vec = vector(problem, device)
-
-    def rounds(size: int) -> int:
-        chunks = Chunks.of(problem, size)
-        return ceil_div(problem.batch * chunks.count, device.compute_units) * (round_up(chunks.size, 2 * vec) + 24)
-
-    order = sorted((64, 32, 16), key=rounds)
-    return tuple(Tile.of(vec=vec, item_rows=6, item_vecs=2, tile_pixels=96, chunk=size) for size in order)
+    """Bands of each image where tasks are few; but each needs a copy of grad_input_last."""
+    problem = joined(request.problem, device)
+    most = min(1 + COPIES_BYTES // last_bytes(problem, device), ceil_div(problem.out_height * problem.out_width, 96))
+    return chunk_tiles(problem, device, problem.batch, lambda tasks: min(most, ceil_div(device.compute_units, tasks)))
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
-    problem, needs = request.problem, request.needs & GRADIENTS
-    chunks = Chunks.of(problem, tile["chunk"])
-    width = tile["item_vecs"] * tile["vec"]
-    pack, temporaries = pack_weight_data(problem, chunks, width, device)
+    problem, needs = joined(request.problem, device), request.needs & GRADIENTS
+    run = Run.of(problem, device)
+    chunk_runs, bands, width = tile["chunk_runs"], tile["bands"], tile["item_vecs"] * tile["vec"]
+    pack, temporaries = pack_weight_data(request.problem, chunk_runs, width, device)
     shared: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     if needs & {"offset", "mask"}:
-        transpose, last = channels_last(problem)
+        transpose, last = channels_last(problem, device)
         shared, temporaries = (transpose,), temporaries | last
     if "input" in needs:
-        transpose, last = channels_first(problem)
+        transpose, last = channels_first(problem, bands, device)
         after, temporaries = (transpose,), temporaries | last
-    for name in sorted(needs & {"offset", "mask"}) if chunks.parts > 1 else ():
+    parts = problem.in_channels // problem.sample_groups // run.size
+    for name in sorted(needs & {"offset", "mask"}) if parts > 1 else ():
         count = prod(problem.shapes()[name])
-        after = (*after, reduction(f"partial_{name}", f"grad_{name}", problem.dtype_of(name), chunks.parts, count, device))
-        temporaries = temporaries | {f"partial_{name}": chunks.parts * count * accumulator_bytes(problem)}
-    threads = min(device.compute_units, problem.batch * chunks.count)
-    slice_elements = tile["tile_pixels"] * (problem.group_out + round_up(chunks.size, width))
-    temporaries = temporaries | {"scratch": threads * slice_elements * accumulator_bytes(problem)}
-    launch = _block_launch(problem, needs, tile, chunks, threads)
-    return Schedule("block", tile, (pack, launch, *after), temporaries, shared)
+        after = (*after, reduction(f"partial_{name}", f"grad_{name}", problem.dtype_of(name), parts, count, device))
+        temporaries = temporaries | {f"partial_{name}": parts * count * accumulator_bytes(problem)}
+    tasks = problem.batch * problem.in_channels // (chunk_runs * run.size) * bands
+    slice_elements = tile["tile_pixels"] * (problem.group_out + round_up(chunk_runs * run.room, width))
+    count, scratch = threads(tasks, slice_elements, problem, device)
+    launch = _block_launch(request, tile, parts, count, device)
+    return Schedule("block", tile, (pack, launch, *after), temporaries | scratch, shared)
 
 
-def _block_launch(problem: Problem, needs: frozenset[str], tile: Tile, chunks: Chunks, threads: int) -> Launch:
+def _block_launch(request: Request, tile: Tile, parts: int, count: int, device: "Device") -> Launch:
+    problem, needs = joined(request.problem, device), request.needs & GRADIENTS
     wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
-    wide = problem.wide or chunks.parts * prod(problem.shapes().get("offset", ())) >= 1 << 31
-    cut = {"chunk": chunks.size, "unit": chunks.unit, "parts": chunks.parts}
-    arguments = {**dict(tile.sizes), **cut, **wanted, **specialisation(problem), "wide": wide}
+    beyond = wide(problem, device, tile["bands"]) or parts * prod(problem.shapes().get("offset", ())) >= 1 << 31
+    arguments = {
+        **dict(tile.sizes), "narrow": narrow(request.problem, device), **Run.of(problem, device).arguments, "parts": parts, **wanted,
+        **specialisation(problem), "wide": beyond,
+    }  # fmt: skip
     reads = ("input_last",) if needs & {"offset", "mask"} else ()
-    small = "partial" if chunks.parts > 1 else "grad"
+    small = "partial" if parts > 1 else "grad"
     writes = {"input": "grad_input_last", "offset": f"{small}_offset", "mask": f"{small}_mask"}
     results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
     buffers = ("grad_output", *reads, *present(problem, "offset", "mask"), "packed_weight_data", *results, "scratch")
-    return Launch(Kernel.of("backward_data_block", arguments), buffers, sizes(problem), (threads,), (1,))
+    return Launch(Kernel.of("backward_data_block", arguments, FLUSH_DENORMALS), buffers, sizes(problem), (count,), (1,))
 
 
 VARIANTS = (
-    Variant("block", _block_supports, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
+    Variant("block", refuses, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
     backward_data_tile.VARIANT,
     Variant("plain", _plain_supports, _tiles, _plain_schedule, lambda request, device: device.kind != "cpu", guarded=False),
     Variant("owner", lambda request, device: None, _tiles, _owner_schedule, guarded=False),

@@ -1,23 +1,27 @@
 """The variants of the backward pass for weight and bias. All are deterministic: sums in a fixed order, no atomics."""
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from clconv import backward_weight_tile
-from clconv.layout import channels_last, ends_threads, refuses, vector
-from clconv.row_sums import RowSum, bias_steps
+from clconv.row_sums import PARTIAL_BYTES, RowSum, bias_steps
+from clconv.runs import FLUSH_DENORMALS, Run, channels_last, chunk_tiles, joined, narrow, refuses, threads, wide
 from clconv.schedule import (
     Kernel,
     Launch,
     Request,
     Schedule,
+    Step,
     Tile,
     Variant,
     accumulator_bytes,
     ceil_div,
     present,
+    reduction,
     round_up,
     sizes,
     specialisation,
+    weight_specialisation,
 )
 
 if TYPE_CHECKING:
@@ -46,42 +50,65 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Chunks as large as still give every thread two tasks."""
-    problem = request.problem
-    wide = [size for size in (64, 32) if problem.groups * ceil_div(problem.group_in, size) * problem.taps >= 2 * device.compute_units]
-    vec = vector(problem, device)
-    order = [*wide, 16, *(size for size in (64, 32) if size not in wide)]
-    return tuple(Tile.of(vec=vec, item_rows=6, item_vecs=2, tile_pixels=96, chunk=round_up(size, 2 * vec)) for size in order)
+    """Bands of all pixels, each summed by itself, so that the threads' tasks take about the same time."""
+    problem = joined(request.problem, device)
+    room = PARTIAL_BYTES // (prod(request.problem.shapes()["weight"]) * accumulator_bytes(problem))
+    blocks = problem.batch * ceil_div(problem.out_height * problem.out_width, 96)
+
+    def bands(tasks: int) -> int:
+        most = max(1, min(room, blocks, ceil_div(4 * device.compute_units, tasks)))
+        return min(range(1, most + 1), key=lambda count: ceil_div(tasks * count, device.compute_units) / count)
+
+    return chunk_tiles(problem, device, problem.taps, bands)
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
-    problem = request.problem
-    steps, temporaries = bias_steps(request, device)
-    if "weight" in request.needs:
-        transpose, last = channels_last(problem)
-        tasks = problem.groups * ceil_div(problem.group_in, tile["chunk"]) * problem.taps
-        threads = min(device.compute_units, tasks)
-        rows = round_up(problem.group_out, tile["item_rows"])
-        slice_elements = (rows + tile["chunk"]) * tile["tile_pixels"] + rows * tile["chunk"]
-        scratch = {"scratch": threads * slice_elements * accumulator_bytes(problem)}
-        launch = Launch(
-            Kernel.of("backward_weight_block", {**dict(tile.sizes), **specialisation(problem)}),
-            ("grad_output", "input_last", *present(problem, "offset", "mask"), "grad_weight", "scratch"),
-            sizes(problem),
-            (threads,),
-            (1,),
-        )
-        return Schedule("block", tile, (*steps, launch), temporaries | last | scratch, (transpose,))
-    return Schedule("block", tile, steps, temporaries)
+    problem = joined(request.problem, device)
+    steps: tuple[Step, ...] = ()
+    temporaries: dict[str, int] = {}
+    if "bias" in request.needs:
+        kernel = Kernel.of("backward_bias_block", {"vec": tile["vec"], **weight_specialisation(problem)})
+        steps = (Launch(kernel, ("grad_output", "grad_bias"), sizes(problem), (problem.out_channels,), (1,)),)
+    if "weight" not in request.needs:
+        return Schedule("block", tile, steps, temporaries)
+    run, bands = Run.of(problem, device), tile["bands"]
+    transpose, last = channels_last(problem, device)
+    tasks = problem.taps * problem.in_channels // (tile["chunk_runs"] * run.size) * bands
+    count, scratch = threads(tasks, _slice(request, tile, run, device), problem, device)
+    elements = prod(request.problem.shapes()["weight"])
+    beyond = wide(problem, device) or bands * elements >= 1 << 31
+    arguments = {**dict(tile.sizes), "narrow": narrow(request.problem, device), **run.arguments, **specialisation(problem), "wide": beyond}
+    result = "partial_weight" if bands > 1 else "grad_weight"
+    launch = Launch(
+        Kernel.of("backward_weight_block", arguments, FLUSH_DENORMALS),
+        ("grad_output", "input_last", *present(problem, "offset", "mask"), result, "scratch"),
+        sizes(problem),
+        (count,),
+        (1,),
+    )
+    steps = (*steps, launch)
+    if bands > 1:
+        steps = (*steps, reduction(result, "grad_weight", problem.dtype, bands, elements, device))
+        temporaries = temporaries | {result: bands * elements * accumulator_bytes(problem)}
+    return Schedule("block", tile, steps, temporaries | last | scratch, (transpose,))
+
+
+def _slice(request: Request, tile: Tile, run: Run, device: "Device") -> int:
+    """Elements of a thread's scratch memory, SLICE of the kernel."""
+    pixels = tile["tile_pixels"]
+    if size := narrow(request.problem, device):
+        return (2 * pixels + size) * run.size
+    rows = round_up(request.problem.group_out, tile["item_rows"])
+    return (rows + pixels) * round_up(tile["chunk_runs"] * run.room, tile["item_vecs"] * tile["vec"]) + tile["item_rows"] * pixels
 
 
 VARIANTS = (
     Variant(
         "block",
-        lambda request, device: refuses(request.problem) or ends_threads(device),
+        refuses,
         _block_tiles,
         _block_schedule,
-        suits=lambda request, device: device.kind == "cpu" and (request.problem.groups == 1 or request.problem.group_out >= 16),
+        suits=lambda request, device: device.kind == "cpu",
     ),
     backward_weight_tile.VARIANT,
     Variant("plain", lambda request, device: None, _tiles, _plain_schedule, guarded=False),

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from clconv import forward_matrix, forward_tile, forward_units
-from clconv.layout import channels_last, ends_threads, pack_weight, refuses, vector
+from clconv.runs import FLUSH_DENORMALS, Run, channels_last, divisor, joined, narrow, pack_weight_block, refuses, threads, vector, wide
 from clconv.schedule import (
     Kernel,
     Launch,
@@ -11,7 +11,6 @@ from clconv.schedule import (
     Schedule,
     Tile,
     Variant,
-    accumulator_bytes,
     ceil_div,
     lanes,
     present,
@@ -52,38 +51,44 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     """Sums fill the vector registers: 6 x 2 of 16 where vectors are of 32 bytes, 6 x 4 or 12 x 2 of 32 where they are of 64.
 
-    First as many vectors as the outputs fill.
+    First as many vectors as the outputs fill, and the same blocks of pixels for every image size, so that these share kernels.
     """
-    problem = request.problem
-    vec = vector(problem, device)
+    problem = joined(request.problem, device)
+    vec, run = vector(problem, device), Run.of(problem, device)
+    pairs = problem.group_in // run.size * problem.taps
     rows = {4: 6, 2: 12, 1: 8} if device.vector_width >= 16 else {2: 6, 1: 8}
     widths = sorted(rows, key=lambda width: (width > max(1, ceil_div(problem.group_out, vec)), -width))
+    chunks = dict.fromkeys(divisor(pairs, depth // run.room) for depth in (256, 192, 384))
     return tuple(
-        Tile.of(
-            vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_channels=min(problem.group_in, chunk),
-            chunk_taps=min(problem.taps, max(1, chunk // problem.group_in)),
-        )
+        Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=pixels, chunk_pairs=chunk)
         for width in widths
-        for chunk in (256, 128, 384)
-    )  # fmt: skip
+        for pixels in (96, 48)
+        for chunk in chunks
+    )
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
-    problem = request.problem
-    tile_out = tile["item_vecs"] * tile["vec"]
-    transpose, last = channels_last(problem)
-    pack, packed = pack_weight(problem, tile_out, device)
+    problem = joined(request.problem, device)
+    run, tile_out = Run.of(problem, device), tile["item_vecs"] * tile["vec"]
+    transpose, last = channels_last(problem, device)
+    pack, packed = pack_weight_block(request.problem, tile_out, device)
     blocks = problem.batch * ceil_div(problem.out_height * problem.out_width, tile["tile_pixels"])
-    threads = max(1, min(device.compute_units, blocks))
-    slice_elements = tile["tile_pixels"] * (tile["chunk_channels"] * tile["chunk_taps"] + round_up(problem.group_out, tile_out))
+    slice_elements = tile["tile_pixels"] * (tile["chunk_pairs"] * run.room + round_up(problem.group_out, tile_out))
+    count, scratch = threads(blocks, slice_elements, problem, device)
+    arguments = {
+        **dict(tile.sizes),
+        "narrow": narrow(request.problem, device),
+        **run.arguments,
+        **specialisation(problem),
+        "wide": wide(problem, device),
+    }
     launch = Launch(
-        Kernel.of("forward_block", {**dict(tile.sizes), **specialisation(problem)}),
+        Kernel.of("forward_block", arguments, FLUSH_DENORMALS),
         ("input_last", *present(problem, "offset", "mask"), "packed_weight", *present(problem, "bias"), "output", "scratch"),
         sizes(problem),
-        (threads,),
+        (count,),
         (1,),
     )
-    scratch = {"scratch": threads * slice_elements * accumulator_bytes(problem)}
     return Schedule("block", tile, (launch,), last | scratch, (transpose,), (pack,), packed)
 
 
@@ -92,10 +97,10 @@ VARIANTS = (
     *forward_units.VARIANTS,
     Variant(
         "block",
-        lambda request, device: refuses(request.problem) or ends_threads(device),
+        refuses,
         _block_tiles,
         _block_schedule,
-        suits=lambda request, device: device.kind == "cpu" and (request.problem.groups == 1 or request.problem.group_out >= 16),
+        suits=lambda request, device: device.kind == "cpu",
     ),
     *forward_tile.VARIANTS,
     Variant("plain", lambda request, device: None, _plain_tiles, _plain_schedule, guarded=False),

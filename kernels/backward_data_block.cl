@@ -1,76 +1,123 @@
 /* backward_data_block: the gradients of input, offset and mask for CPUs; no atomics, bit-identical from run to run.
  *
  *     column[p][c]            = sum over outputs o of c's group: grad_output[n, o, p] * packed[o][c]            at one tap
- *     dot[corner]             = sum over the chunk's channels c of a sample group: column[p][c] * V[corner][c]
+ *     dot[corner]             = sum over the run's channels c: column[p][c] * V[corner][c]
  *     grad_mask               = blend(dot), grad_offset = mask * blend_dy(dot), mask * blend_dx(dot)
  *     grad_last[corner][c]   += mask * column[p][c] * (weight of corner)
  *
- * last, grad_last [N][H * W + 1][C] of acc_t, see channels_last: what falls outside the image is added to the pixel behind it.
- * packed of acc_t, see pack_weight_data; offset [N][G][K][2][P], mask [N][G][K][P], grad_output [N][O][P] as the caller has them.
- * grad_offset [PARTS][N][G][K][2][P] and grad_mask [PARTS][N][G][K][P]: where a sample group is cut into several chunks, each writes
- * its part, of acc_t, and the kernel reduce adds them in order; else they are the results.
- * scratch [work-items][SLICE] of acc_t: grad_output's tile [GROUP_OUT][TILE_PIXELS], column [TILE_PIXELS][COLUMN].
+ * last [N][C / RUN][H * W + 1][ROOM], grad_last [BANDS][N][C / RUN][H * W + 1][ROOM] of acc_t, see run, channels_last, channels_first: what
+ * falls outside the image is added to the pixel behind it. packed of acc_t, see pack_weight_data or, for narrow groups,
+ * pack_weight_narrow; offset [N][G][K][2][P], mask [N][G][K][P], grad_output [N][O][P] as the caller has them.
+ * grad_offset [PARTS][N][G][K][2][P] and grad_mask [PARTS][N][G][K][P]: where a sample group has several runs, each writes its part, of
+ * acc_t, and the kernel reduce adds them in order; else they are the results.
+ * scratch [work-items][SLICE] of acc_t: grad_output's tile [GROUP_OUT][TILE_PIXELS], column [TILE_PIXELS][COLUMNS].
  *
- * A task is one image and one chunk of channels (see chunks): it owns these channels of grad_last, so its adds need no atomics.
- * A work-item is a thread and takes task after task; it walks over blocks of TILE_PIXELS pixels and all taps. */
-<%namespace name="sample" file="sample.cl"/>\
+ * A task is one image, one chunk of channels, and a band of blocks of TILE_PIXELS pixels: it owns these channels of its band's grad_last,
+ * so its adds need no atomics. A work-item is a thread and takes task after task; it walks over the blocks and all taps. */
+<%namespace name="samples" file="sample_channels.cl"/>\
+<%namespace name="vector" file="vector.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
+<%include file="vector.cl"/>
+<%include file="run.cl"/>
+% if narrow:
+<%include file="narrow.cl"/>
+% else:
 <%include file="product.cl"/>
-<%include file="chunks.cl"/>
+% endif
+<%include file="sample_channels.cl"/>
 #define TILE_PIXELS ${tile_pixels}
 <%include file="grad_tile.cl"/>
-#define CHUNK_TILES ((CHUNK + TILE - 1) / TILE)
-#define COLUMN (CHUNK_TILES * TILE)
-#define SLICE (TILE_PIXELS * (GROUP_OUT + COLUMN))
-#define PARTS ${parts}
-
-/* Which part of its sample group a chunk is; a chunk over whole groups is their only part. */
-static inline int chunk_part(int chunk)
+#define CHUNK_RUNS ${chunk_runs}
+#define CHUNK (CHUNK_RUNS * RUN)
+#define CHUNKS (IN_CHANNELS / CHUNK)
+#define BANDS ${bands}
+#define COLUMNS ${"RUN" if narrow else "((CHUNK_RUNS * ROOM + TILE - 1) / TILE * TILE)"}
+#define SLICE (TILE_PIXELS * (GROUP_OUT + COLUMNS))
+#define PARTS (SAMPLE_CHANNELS / RUN)
+<%
+    wanted = needs_offset or needs_mask
+    corners = range(4 if offset_groups else 1)
+    small = lambda name: "acc_t" if parts > 1 else name + "_t"
+%>\
+/* Takes a run's columns at `lanes` pixels through their samples: adds to the corners' gradients, by weights that hold the mask already,
+ * and dots columns and corners. Of each dot the WIDTH elements are left that its vectors are summed to: dots[corner][lane][WIDTH]. */
+static inline void through_samples(
+% if wanted:
+    __global const acc_t *image, acc_t *dots,
+% endif
+% if needs_input:
+    __global acc_t *grad_image,
+% endif
+    const samples_t *samples, int lanes, __global const acc_t *column)
 {
-    return UNIT <= SAMPLE_CHANNELS ? chunk % (SAMPLE_CHANNELS / UNIT * UNIT_CHUNKS) : 0;
-}
-
-static inline acc_t vec_sum(vec_t v) { return ${" + ".join("v.s%x" % i for i in range(vec))}; }
-
-/* One sample of channels [begin, end): dots its column with the corners and adds the column to the corners' gradients. */
-static inline void back_through_sample(sample_t s, acc_t scale, __global const acc_t *column, int begin, int end, index_t outside,
-                                       __global const acc_t *image, __global acc_t *grad_image, acc_t *dot)
-{
-    (void)image, (void)grad_image, (void)scale; /* not all gradients are asked for */
-    for (int i = 0; i < CORNERS; ++i) {
-        const index_t at = (s.corner[i] >= 0 ? s.corner[i] : outside) * IN_CHANNELS;
+    for (int lane = 0; lane < lanes; ++lane, column += COLUMNS) {
+% for i in corners:
+        const index_t corner_${i} = samples->corner[${i}][lane];
 % if needs_input:
-        const acc_t weight = scale * corner_weight(s, i);
+        const acc_t weight_${i} = samples->weight[${i}][lane];
 % endif
-        vec_t sum = (vec_t)(ACC(0.0));
-        int c = begin;
-        for (; c + VEC <= end; c += VEC) {
-            const vec_t through = LOAD_VEC(0, column + c - begin);
-% if needs_offset or needs_mask:
-            sum += through * LOAD_VEC(0, image + at + c);
+% if wanted:
+        run_vec_t dot_${i} = (run_vec_t)(ACC(0.0));
+% endif
+% endfor
+        for (int c = 0; c < ROOM; c += WIDTH) {
+            const run_vec_t through = LOAD_RUN(column + c);
+% for i in corners:
+% if wanted:
+            dot_${i} += through * LOAD_RUN(image + corner_${i} + c);
 % endif
 % if needs_input:
-            STORE_VEC(LOAD_VEC(0, grad_image + at + c) + weight * through, 0, grad_image + at + c);
+            STORE_RUN(LOAD_RUN(grad_image + corner_${i} + c) + weight_${i} * through, grad_image + corner_${i} + c);
 % endif
+% endfor
         }
-        dot[i] = vec_sum(sum);
-        for (; c < end; ++c) {
-% if needs_offset or needs_mask:
-            dot[i] += column[c - begin] * image[at + c];
+% if wanted:
+% for i in corners:
+        STORE_RUN(dot_${i}, dots + (${i} * VEC + lane) * WIDTH);
+% endfor
 % endif
-% if needs_input:
-            grad_image[at + c] += weight * column[c - begin];
-% endif
-        }
     }
 }
 
+% if wanted:
+/* The sums of VEC dots' WIDTH elements. */
+static inline vec_t sum_dots(const acc_t *dots)
+{
+% if run_width == 1:
+    return LOAD_VEC(0, dots);
+% else:
+    acc_t sums[VEC];
+    for (int lane = 0; lane < VEC; lane += WIDTH) {
+% for r in range(run_width):
+        run_vec_t row_${r} = LOAD_RUN(dots + (lane + ${r}) * WIDTH);
+% endfor
+        ${vector.sum_rows(run_width)}
+        STORE_RUN(row_0, sums + lane);
+    }
+    return LOAD_VEC(0, sums);
+% endif
+}
+
+% for name in ("offset",) * needs_offset + ("mask",) * needs_mask:
+static inline void store_${name}_lanes(__global ${small(name)} *p, index_t at, vec_t value, int lanes)
+{
+    if (lanes == VEC) {
+        ${"STORE_VEC(value, 0, p + at)" if parts > 1 else "store_%s_vec(p, at, value)" % name};
+        return;
+    }
+    acc_t values[VEC];
+    STORE_VEC(value, 0, values);
+    for (int lane = 0; lane < lanes; ++lane) ${"p[at + lane] = values[lane]" if parts > 1 else "store_%s(p, at + lane, values[lane])" % name};
+}
+
+% endfor
+% endif
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void backward_data_block(
     __global const data_t *grad_output,
-% if needs_offset or needs_mask:
+% if wanted:
     __global const acc_t *last,
 % endif
 % if offset_groups:
@@ -84,73 +131,86 @@ void backward_data_block(
     __global acc_t *grad_last,
 % endif
 % if needs_offset:
-    __global ${"acc_t" if parts > 1 else "offset_t"} *grad_offset,
+    __global ${small("offset")} *grad_offset,
 % endif
 % if needs_mask:
-    __global ${"acc_t" if parts > 1 else "mask_t"} *grad_mask,
+    __global ${small("mask")} *grad_mask,
 % endif
     __global acc_t *scratch,
     int batch, int height, int width, int out_height, int out_width)
 {
     const index_t pixels = (index_t)out_height * out_width;
-    const index_t outside = (index_t)height * width;
+    const int outside = height * width;
+    const int blocks = (int)((pixels + TILE_PIXELS - 1) / TILE_PIXELS);
+    const index_t run_size = (index_t)(outside + 1) * ROOM;
     __global acc_t *tile = scratch + (index_t)get_global_id(0) * SLICE;
     __global acc_t *column = tile + GROUP_OUT * TILE_PIXELS;
 
-    for (int task = (int)get_global_id(0); task < batch * CHUNKS; task += (int)get_global_size(0)) {
-        const int n = task / CHUNKS;
-        const int chunk = task % CHUNKS;
-        const int begin = chunk_begin(chunk);
-        const int end = chunk_end(chunk);
-        const int group = begin / GROUP_IN;
-% if needs_offset or needs_mask:
-        __global const acc_t *image = last + (index_t)n * (outside + 1) * IN_CHANNELS;
-        const index_t part = (index_t)chunk_part(chunk) * batch * SAMPLE_GROUPS * TAPS;
-% endif
+    for (int task = (int)get_global_id(0); task < batch * CHUNKS * BANDS; task += (int)get_global_size(0)) {
+        const int band = task % BANDS;
+        const int n = task / BANDS / CHUNKS;
+        const int first_run = task / BANDS % CHUNKS * CHUNK_RUNS;
+        const int group = first_run * RUN / GROUP_IN;
+        const index_t image_run = n * (IN_CHANNELS / RUN) + first_run;
 % if needs_input:
-        __global acc_t *grad_image = grad_last + (index_t)n * (outside + 1) * IN_CHANNELS;
-        for (index_t q = 0; q <= outside; ++q)
-            for (int c = begin; c < end; ++c) grad_image[q * IN_CHANNELS + c] = ACC(0.0);
+        __global acc_t *grad_image = grad_last + ((index_t)band * batch * (IN_CHANNELS / RUN) + image_run) * run_size;
+        for (index_t j = 0; j < CHUNK_RUNS * run_size; ++j) grad_image[j] = ACC(0.0);
 % endif
         __global const data_t *planes = grad_output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels;
 
-        for (index_t first_pixel = 0; first_pixel < pixels; first_pixel += TILE_PIXELS) {
+        for (int block = (int)((long)blocks * band / BANDS); block < (int)((long)blocks * (band + 1) / BANDS); ++block) {
+            const index_t first_pixel = (index_t)block * TILE_PIXELS;
             const int real_pixels = (int)min((index_t)TILE_PIXELS, pixels - first_pixel);
-            load_grad_tile(planes + first_pixel, pixels, GROUP_OUT, GROUP_OUT, real_pixels, tile);
-            for (int tap = 0; tap < TAPS; ++tap) {
-                __global const acc_t *w = packed + ((index_t)chunk * TAPS + tap) * CHUNK_TILES * GROUP_OUT * TILE;
-                for (int i = 0; i < TILE_PIXELS * COLUMN; ++i) column[i] = ACC(0.0);
-                for (int c = 0; c < CHUNK_TILES; ++c)
-                    for (int p = 0; p < TILE_PIXELS; p += ITEM_ROWS)
-                        multiply(tile + p, 1, TILE_PIXELS, w + c * GROUP_OUT * TILE, TILE, column + p * COLUMN + c * TILE, COLUMN, GROUP_OUT);
-                for (int p = 0; p < real_pixels; ++p) {
-                    const index_t pixel = first_pixel + p;
-                    const int oy = (int)(pixel / out_width);
-                    const int ox = (int)(pixel % out_width);
-                    for (int g = begin / SAMPLE_CHANNELS; g <= (end - 1) / SAMPLE_CHANNELS; ++g) {
-                        const int from = max(begin, g * SAMPLE_CHANNELS);
-                        const sample_t s = ${sample.here("g")};
-                        const acc_t scale = ${"load_mask(mask, ENTRY(g) * pixels + pixel)" if has_mask else "ACC(1.0)"};
-                        acc_t dot[CORNERS];
-                        back_through_sample(s, scale, column + p * COLUMN + from - begin, from, min(end, (g + 1) * SAMPLE_CHANNELS), outside,
-                                            ${"image" if needs_offset or needs_mask else "0"}, ${"grad_image" if needs_input else "0"}, dot);
-% if needs_offset:
-                        const acc_t grad_y = scale * blend_dy(s, dot), grad_x = scale * blend_dx(s, dot);
-                        const index_t at = 2 * (part + ENTRY(g)) * pixels + pixel;
-% if parts > 1:
-                        grad_offset[at] = grad_y;
-                        grad_offset[at + pixels] = grad_x;
+            int rows[TILE_PIXELS], columns[TILE_PIXELS];
+            place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);
+% if narrow:
+            load_grad_rows(planes + first_pixel, pixels, RUN, real_pixels, tile);
 % else:
-                        store_offset(grad_offset, at, grad_y);
-                        store_offset(grad_offset, at + pixels, grad_x);
+            load_grad_tile(planes + first_pixel, pixels, GROUP_OUT, GROUP_OUT, real_pixels, tile);
 % endif
+            for (int tap = 0; tap < TAPS; ++tap) {
+% if narrow:
+                multiply_narrow(tile, RUN, packed + ((index_t)first_run * TAPS + tap) * NARROW * RUN, column, RUN, real_pixels, 1, 0);
+% else:
+                __global const acc_t *w = packed + ((index_t)(first_run / CHUNK_RUNS) * TAPS + tap) * GROUP_OUT * COLUMNS;
+                for (int c = 0; c < COLUMNS; c += TILE)
+                    for (int p = 0; p < real_pixels; p += ITEM_ROWS)
+                        multiply(tile + p, 1, TILE_PIXELS, w + c * GROUP_OUT, TILE, column + p * COLUMNS + c, COLUMNS, GROUP_OUT, 0);
+% endif
+                for (int r = 0; r < CHUNK_RUNS; ++r) {
+                    const int g = (first_run + r) * RUN / SAMPLE_CHANNELS;
+                    const int part = (first_run + r) % PARTS;
+                    for (int p = 0; p < real_pixels; p += VEC) {
+                        const int lanes = min(VEC, real_pixels - p);
+                        const sample_lanes_t s = ${samples.here("g")};
+                        const vec_t scale = ${samples.scale("g")};
+                        samples_t samples;
+                        keep_samples(&samples, s, scale, outside);
+                        for (int i = 0; i < CORNERS; ++i) STORE_VEC(scale * corner_weight_lanes(s, i), 0, samples.weight[i]);
+% if wanted:
+                        acc_t dots[CORNERS * VEC * WIDTH];
+                        for (int j = lanes * WIDTH; j < VEC * WIDTH; ++j)
+                            for (int i = 0; i < CORNERS; ++i) dots[i * VEC * WIDTH + j] = ACC(0.0);
+% endif
+                        through_samples(
+% if wanted:
+                            last + (image_run + r) * run_size, dots,
+% endif
+% if needs_input:
+                            grad_image + r * run_size,
+% endif
+                            &samples, lanes, column + p * COLUMNS + r * ROOM);
+% if wanted:
+                        vec_t dot[CORNERS];
+                        for (int i = 0; i < CORNERS; ++i) dot[i] = sum_dots(dots + i * VEC * WIDTH);
+                        const index_t at = ((index_t)part * batch * SAMPLE_GROUPS * TAPS + ENTRY(g)) * pixels;
+% endif
+% if needs_offset:
+                        store_offset_lanes(grad_offset, 2 * at + first_pixel + p, scale * blend_dy_lanes(s, dot), lanes);
+                        store_offset_lanes(grad_offset, 2 * at + pixels + first_pixel + p, scale * blend_dx_lanes(s, dot), lanes);
 % endif
 % if needs_mask:
-% if parts > 1:
-                        grad_mask[(part + ENTRY(g)) * pixels + pixel] = blend(s, dot);
-% else:
-                        store_mask(grad_mask, (part + ENTRY(g)) * pixels + pixel, blend(s, dot));
-% endif
+                        store_mask_lanes(grad_mask, at + first_pixel + p, blend_lanes(s, dot), lanes);
 % endif
                     }
                 }

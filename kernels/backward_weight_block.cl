@@ -2,25 +2,45 @@
  *
  *     grad_weight[o, c, k] = sum over images n, pixels p: grad_output[n, o, p] * panel[p][c]         panel = mask * B at tap k, made on the way
  *
- * last [N][H * W + 1][C] of acc_t, see channels_last; offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output [N][O][P] and
- * grad_weight [O][C/groups][K] as the caller has them.
- * scratch [work-items][SLICE] of acc_t: grad_output's tile [ROWS][TILE_PIXELS], panel [TILE_PIXELS][CHUNK], sums [ROWS][CHUNK].
+ * last [N][C / RUN][H * W + 1][ROOM] of acc_t, see run, channels_last; offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output [N][O][P]
+ * as the caller has them. grad_weight [O][C/groups][K]; or, where there are several bands, [BANDS][O][C/groups][K] of acc_t, which the
+ * kernel reduce adds in order.
+ * scratch [work-items][SLICE] of acc_t: panel [TILE_PIXELS][COLUMNS], sums [ROWS][COLUMNS], tile [ITEM_ROWS][TILE_PIXELS].
  *
- * A task is one tap and CHUNK channels of one group. It owns its gradients over all pixels, so there is nothing to reduce. A
- * work-item is a thread and takes task after task; for each block of TILE_PIXELS pixels it samples the panel, vectors of channels at
- * a time, and multiplies grad_output's tile by it, ITEM_ROWS outputs x TILE channels in registers (see product). */
-<%namespace name="sample" file="sample.cl"/>\
+ * A task is one tap, CHUNK channels of one group, and a band of the blocks of TILE_PIXELS pixels of all images: it owns its gradients, so
+ * there are no atomics. A work-item is a thread and takes task after task; for each block it samples the panel, then multiplies
+ * grad_output by it, ITEM_ROWS outputs x TILE channels in registers (see product). Of narrow groups it sums, for each channel, the outputs
+ * of its group (see narrow): sums [NARROW][RUN], tile [TILE_PIXELS][RUN]. */
+<%namespace name="samples" file="sample_channels.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
+<%include file="vector.cl"/>
+<%include file="run.cl"/>
+% if narrow:
+<%include file="narrow.cl"/>
+% else:
 <%include file="product.cl"/>
+% endif
 <%include file="sample_channels.cl"/>
 #define TILE_PIXELS ${tile_pixels}
 <%include file="grad_tile.cl"/>
-#define CHUNK ${chunk}
-#define CHUNKS ((GROUP_IN + CHUNK - 1) / CHUNK)
+#define CHUNK_RUNS ${chunk_runs}
+#define CHUNK (CHUNK_RUNS * RUN)
+#define CHUNKS (IN_CHANNELS / CHUNK)
+#define BANDS ${bands}
+% if narrow:
+#define COLUMNS RUN
+#define ROWS NARROW
+#define SLICE ((2 * TILE_PIXELS + ROWS) * COLUMNS)
+/* Where the sum of output row i and column c belongs. */
+#define FACTOR(i, c) ((index_t)(begin + (c) / NARROW * NARROW + (i)) * NARROW + (c) % NARROW)
+% else:
+#define COLUMNS ((CHUNK_RUNS * ROOM + TILE - 1) / TILE * TILE)
 #define ROWS ((GROUP_OUT + ITEM_ROWS - 1) / ITEM_ROWS * ITEM_ROWS)
-#define SLICE ((ROWS + CHUNK) * TILE_PIXELS + ROWS * CHUNK)
+#define SLICE ((TILE_PIXELS + ROWS) * COLUMNS + ITEM_ROWS * TILE_PIXELS)
+#define FACTOR(o, c) ((index_t)(group * GROUP_OUT + (o)) * GROUP_IN + begin % GROUP_IN + (c))
+% endif
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void backward_weight_block(
@@ -32,47 +52,68 @@ void backward_weight_block(
 % if has_mask:
     __global const mask_t *mask,
 % endif
-    __global data_t *grad_weight, __global acc_t *scratch,
+    __global ${"acc_t" if bands > 1 else "data_t"} *grad_weight, __global acc_t *scratch,
     int batch, int height, int width, int out_height, int out_width)
 {
     const index_t pixels = (index_t)out_height * out_width;
-    const index_t outside = (index_t)height * width;
-    __global acc_t *tile = scratch + (index_t)get_global_id(0) * SLICE;
-    __global acc_t *panel = tile + ROWS * TILE_PIXELS;
-    __global acc_t *sums = panel + TILE_PIXELS * CHUNK;
+    const int outside = height * width;
+    const int blocks = (int)((pixels + TILE_PIXELS - 1) / TILE_PIXELS);
+    const index_t all_blocks = (index_t)batch * blocks;
+    __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
+    __global acc_t *sums = panel + TILE_PIXELS * COLUMNS;
+    __global acc_t *tile = sums + ROWS * COLUMNS;
+    for (int j = 0; j < TILE_PIXELS * COLUMNS; ++j) panel[j] = ACC(0.0); /* columns behind the chunk stay so */
 
-    for (int task = (int)get_global_id(0); task < GROUPS * CHUNKS * TAPS; task += (int)get_global_size(0)) {
+    for (int task = (int)get_global_id(0); task < CHUNKS * TAPS * BANDS; task += (int)get_global_size(0)) {
+        const int band = task / (CHUNKS * TAPS);
         const int tap = task % TAPS;
-        const int group = task / (TAPS * CHUNKS);
-        const int begin = group * GROUP_IN + task / TAPS % CHUNKS * CHUNK;
-        const int end = min(begin + CHUNK, (group + 1) * GROUP_IN);
-        for (int i = 0; i < ROWS * CHUNK; ++i) sums[i] = ACC(0.0);
-        for (int i = 0; i < TILE_PIXELS * CHUNK; ++i) panel[i] = ACC(0.0);
+        const int begin = task / TAPS % CHUNKS * CHUNK;
+        const int group = begin / GROUP_IN;
+        for (int j = 0; j < ROWS * COLUMNS; ++j) sums[j] = ACC(0.0);
 
-        for (int n = 0; n < batch; ++n) {
-            __global const acc_t *image = last + (index_t)n * (outside + 1) * IN_CHANNELS;
-            __global const data_t *planes = grad_output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels;
-            for (index_t first_pixel = 0; first_pixel < pixels; first_pixel += TILE_PIXELS) {
-                const int real_pixels = (int)min((index_t)TILE_PIXELS, pixels - first_pixel);
-                for (int p = 0; p < real_pixels; ++p) {
-                    const index_t pixel = first_pixel + p;
-                    const int oy = (int)(pixel / out_width);
-                    const int ox = (int)(pixel % out_width);
-                    for (int g = begin / SAMPLE_CHANNELS; g <= (end - 1) / SAMPLE_CHANNELS; ++g) {
-                        const int from = max(begin, g * SAMPLE_CHANNELS);
-                        const sample_t s = ${sample.here("g")};
-                        const acc_t scale = ${"load_mask(mask, ENTRY(g) * pixels + pixel)" if has_mask else "ACC(1.0)"};
-                        sample_channels(s, image, outside, scale, from, min(end, (g + 1) * SAMPLE_CHANNELS), panel + p * CHUNK + from - begin);
-                    }
+        for (index_t block = all_blocks * band / BANDS; block < all_blocks * (band + 1) / BANDS; ++block) {
+            const int n = (int)(block / blocks);
+            const index_t first_pixel = block % blocks * TILE_PIXELS;
+            const int real_pixels = (int)min((index_t)TILE_PIXELS, pixels - first_pixel);
+            int rows[TILE_PIXELS], columns[TILE_PIXELS];
+            place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);
+            for (int r = 0; r < CHUNK_RUNS; ++r) {
+                const int run = begin / RUN + r;
+                __global const acc_t *image = last + (n * (IN_CHANNELS / RUN) + run) * (index_t)(outside + 1) * ROOM;
+                for (int p = 0; p < real_pixels; p += VEC) {
+                    samples_t samples;
+                    keep_samples(&samples, ${samples.here("run * RUN / SAMPLE_CHANNELS")}, ${samples.scale("run * RUN / SAMPLE_CHANNELS")}, outside);
+                    sample_run(&samples, image, panel + p * COLUMNS + r * ROOM, COLUMNS);
                 }
-                load_grad_tile(planes + first_pixel, pixels, GROUP_OUT, ROWS, real_pixels, tile);
-                for (int c = 0; c < end - begin; c += TILE)
-                    for (int o = 0; o < ROWS; o += ITEM_ROWS)
-                        multiply(tile + o * TILE_PIXELS, TILE_PIXELS, 1, panel + c, CHUNK, sums + o * CHUNK + c, CHUNK, real_pixels);
             }
+            __global const data_t *planes = grad_output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels + first_pixel;
+% if narrow:
+            load_grad_rows(planes, pixels, RUN, real_pixels, tile);
+            multiply_narrow_over_pixels(tile, panel, COLUMNS, sums, real_pixels);
+% else:
+            for (int o = 0; o < GROUP_OUT; o += ITEM_ROWS) {
+                __global const acc_t *a = tile;
+                index_t a_row = TILE_PIXELS;
+% if dtype == accumulator:
+                if (o + ITEM_ROWS <= GROUP_OUT) {
+                    a = planes + o * pixels;
+                    a_row = pixels;
+                } else
+% endif
+                    load_grad_tile(planes + o * pixels, pixels, GROUP_OUT - o, ITEM_ROWS, real_pixels, tile);
+                for (int c = 0; c < COLUMNS; c += TILE)
+                    multiply(a, a_row, 1, panel + c, COLUMNS, sums + o * COLUMNS + c, COLUMNS, real_pixels, 1);
+            }
+% endif
         }
-        for (int o = 0; o < GROUP_OUT; ++o)
-            for (int c = begin; c < end; ++c)
-                store_data(grad_weight, ((index_t)(group * GROUP_OUT + o) * GROUP_IN + c - group * GROUP_IN) * TAPS + tap, sums[o * CHUNK + c - begin]);
+        for (int o = 0; o < ${"NARROW" if narrow else "GROUP_OUT"}; ++o)
+            for (int c = 0; c < CHUNK; ++c) {
+                const index_t at = FACTOR(o, c) * TAPS + tap;
+% if bands > 1:
+                grad_weight[(index_t)band * OUT_CHANNELS * ${"NARROW" if narrow else "GROUP_IN"} * TAPS + at] = sums[o * COLUMNS + c / RUN * ROOM + c % RUN];
+% else:
+                store_data(grad_weight, at, sums[o * COLUMNS + c / RUN * ROOM + c % RUN]);
+% endif
+            }
     }
 }

@@ -1,30 +1,74 @@
 /* forward_block: the forward pass for CPUs, as a product of blocks that stay in the caches.
  *
- *     output[n, o, p] = bias[o] + sum over k = (tap, channel): panel[p][k] * packed[k][o]      panel = mask * B, made on the way
+ *     output[n, o, p] = bias[o] + sum over k = (run, tap, channel): panel[p][k] * packed[k][o]      panel = mask * B, made on the way
  *
- * last     [N][H * W + 1][C] of acc_t: the input, channels innermost, one pixel of zeros behind each image for samples outside
- * packed   [GROUPS][TILES][TAPS * GROUP_IN][TILE_OUT] of acc_t, see pack_weight
+ * last     [N][C / RUN][H * W + 1][ROOM] of acc_t: the input in runs of channels, innermost; see run, channels_last
+ * packed   [GROUPS][TILES][DEPTH][TILE_OUT] of acc_t, see pack_weight_block
  * offset [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them
  * scratch  [work-items][SLICE] of acc_t: a panel [TILE_PIXELS][CHUNK] and sums [TILES][TILE_PIXELS][TILE_OUT] for each work-item
  *
  * A work-item is a thread: it takes block after block of TILE_PIXELS pixels of one image, and nothing is shared, so there are no
- * barriers. For a block it goes through the depth of the product in chunks of CHUNK_TAPS taps times CHUNK_CHANNELS channels:
- * samples them into the panel, vectors of channels at a time, then multiplies the panel by the packed weights, ITEM_ROWS x
- * TILE_OUT sums in registers at a time (see product). A block's last pixels are computed again where the image ends; only real ones are stored. */
-<%namespace name="sample" file="sample.cl"/>\
+ * barriers. For a block it goes through the depth of the product in chunks of CHUNK_PAIRS pairs of a run and a tap: samples them into
+ * the panel, VEC pixels at a time, then multiplies the panel by the packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time
+ * (see product; or narrow, where pack_weight_narrow packs the weights). Rows of the panel behind an image's last pixel hold what was
+ * there before; their sums are not stored. */
+<%namespace name="samples" file="sample_channels.cl"/>\
+<%namespace name="vector" file="vector.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
+<%include file="vector.cl"/>
+<%include file="run.cl"/>
+% if narrow:
+<%include file="narrow.cl"/>
+% else:
 <%include file="product.cl"/>
+% endif
 <%include file="sample_channels.cl"/>
 #define TILE_PIXELS ${tile_pixels}
-#define TILE_OUT TILE
+#define TILE_OUT ${"RUN" if narrow else "TILE"}
 #define TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
-#define DEPTH (TAPS * GROUP_IN)
-#define CHUNK_CHANNELS ${chunk_channels}
-#define CHUNK_TAPS ${chunk_taps}
-#define CHUNK (CHUNK_TAPS * CHUNK_CHANNELS)
+#define PAIRS (GROUP_IN / RUN * TAPS)
+#define DEPTH (PAIRS * ROOM)
+#define CHUNK_PAIRS ${chunk_pairs}
+#define CHUNK (CHUNK_PAIRS * ROOM)
 #define SLICE (TILE_PIXELS * (CHUNK + TILES * TILE_OUT))
+
+/* sums[tile][p][..] = bias of the group's outputs, 0 behind them. */
+static inline void start_sums(__global acc_t *sums${", __global const data_t *bias" if has_bias else ""})
+{
+    for (int tile = 0; tile < TILES; ++tile) {
+        __global acc_t *first = sums + tile * TILE_PIXELS * TILE_OUT;
+        for (int j = 0; j < TILE_OUT; ++j)
+            first[j] = ${"tile * TILE_OUT + j < GROUP_OUT ? load_data(bias, tile * TILE_OUT + j) : ACC(0.0)" if has_bias else "ACC(0.0)"};
+        for (int v = 0; v < TILE_OUT; v += VEC) {
+            const vec_t start = LOAD_VEC(0, first + v);
+            for (int p = 1; p < TILE_PIXELS; ++p) STORE_VEC(start, 0, first + p * TILE_OUT + v);
+        }
+    }
+}
+
+/* output[o][p] = sums[p][o], for the group's outputs o and a block's pixels. */
+static inline void store_sums(__global const acc_t *sums, __global data_t *output, index_t pixels, int real_pixels)
+{
+    for (int o = 0; o < GROUP_OUT; o += VEC) {
+        __global const acc_t *from = sums + o / TILE_OUT * TILE_PIXELS * TILE_OUT + o % TILE_OUT;
+        __global data_t *to = output + o * pixels;
+        int p = 0;
+        if (o + VEC <= GROUP_OUT)
+            for (; p + VEC <= real_pixels; p += VEC) {
+% for r in range(vec):
+                vec_t row_${r} = LOAD_VEC(0, from + (p + ${r}) * TILE_OUT);
+% endfor
+                ${vector.transpose(vec)}
+% for r in range(vec):
+                store_data_vec(to, ${r} * pixels + p, row_${r});
+% endfor
+            }
+        for (int j = 0; j < min(VEC, GROUP_OUT - o); ++j)
+            for (int q = p; q < real_pixels; ++q) store_data(to, j * pixels + q, from[q * TILE_OUT + j]);
+    }
+}
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void forward_block(
@@ -43,54 +87,44 @@ void forward_block(
     int batch, int height, int width, int out_height, int out_width)
 {
     const index_t pixels = (index_t)out_height * out_width;
-    const index_t outside = (index_t)height * width;
+    const int outside = height * width;
     const int blocks = (int)((pixels + TILE_PIXELS - 1) / TILE_PIXELS);
     __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
     __global acc_t *sums = panel + TILE_PIXELS * CHUNK;
+    for (int j = 0; j < TILE_PIXELS * CHUNK; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
 
     for (index_t block = (index_t)get_global_id(0); block < (index_t)batch * blocks; block += (index_t)get_global_size(0)) {
         const int n = (int)(block / blocks);
         const index_t first_pixel = block % blocks * TILE_PIXELS;
         const int real_pixels = (int)min((index_t)TILE_PIXELS, pixels - first_pixel);
-        __global const acc_t *image = last + (index_t)n * (outside + 1) * IN_CHANNELS;
+        int rows[TILE_PIXELS], columns[TILE_PIXELS];
+        place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);
 
         for (int group = 0; group < GROUPS; ++group) {
-            for (int p = 0; p < TILE_PIXELS; ++p)
-                for (int o = 0; o < TILES * TILE_OUT; ++o) {
-                    __global acc_t *sum = sums + (o / TILE_OUT * TILE_PIXELS + p) * TILE_OUT + o % TILE_OUT;
-                    *sum = ${"o < GROUP_OUT ? load_data(bias, group * GROUP_OUT + o) : ACC(0.0)" if has_bias else "ACC(0.0)"};
-                }
-            for (int first_tap = 0; first_tap < TAPS; first_tap += CHUNK_TAPS) {
-                for (int first = 0; first < GROUP_IN; first += CHUNK_CHANNELS) {
-                    const int begin = group * GROUP_IN + first;
-                    const int end = min(begin + CHUNK_CHANNELS, (group + 1) * GROUP_IN);
-                    const int taps = min(CHUNK_TAPS, TAPS - first_tap);
-                    for (int p = 0; p < TILE_PIXELS; ++p) {
-                        const index_t pixel = min(first_pixel + p, pixels - 1);
-                        const int oy = (int)(pixel / out_width);
-                        const int ox = (int)(pixel % out_width);
-                        for (int tap = first_tap; tap < first_tap + taps; ++tap) {
-                            __global acc_t *row = panel + p * CHUNK + (tap - first_tap) * (end - begin);
-                            for (int g = begin / SAMPLE_CHANNELS; g <= (end - 1) / SAMPLE_CHANNELS; ++g) {
-                                const int from = max(begin, g * SAMPLE_CHANNELS);
-                                const sample_t s = ${sample.here("g")};
-                                const acc_t scale = ${"load_mask(mask, ENTRY(g) * pixels + pixel)" if has_mask else "ACC(1.0)"};
-                                sample_channels(s, image, outside, scale, from, min(end, (g + 1) * SAMPLE_CHANNELS), row + from - begin);
-                            }
-                        }
-                    }
-                    for (int tile = 0; tile < TILES; ++tile) {
-                        __global const acc_t *w = packed + (((index_t)group * TILES + tile) * DEPTH + first_tap * GROUP_IN + first) * TILE_OUT;
-                        for (int p = 0; p < TILE_PIXELS; p += ITEM_ROWS)
-                            multiply(panel + p * CHUNK, CHUNK, 1, w, TILE_OUT, sums + (tile * TILE_PIXELS + p) * TILE_OUT, TILE_OUT, taps * (end - begin));
+            start_sums(sums${", bias + group * GROUP_OUT" if has_bias else ""});
+            for (int first = 0; first < PAIRS; first += CHUNK_PAIRS) {
+                const int depth = PAIRS % CHUNK_PAIRS == 0 ? CHUNK : min(CHUNK_PAIRS, PAIRS - first) * ROOM;
+                for (int j = 0; j < depth / ROOM; ++j) {
+                    const int run = group * (GROUP_IN / RUN) + (first + j) / TAPS;
+                    const int tap = (first + j) % TAPS;
+                    __global const acc_t *image = last + (n * (IN_CHANNELS / RUN) + run) * (index_t)(outside + 1) * ROOM;
+                    for (int p = 0; p < real_pixels; p += VEC) {
+                        samples_t samples;
+                        keep_samples(&samples, ${samples.here("run * RUN / SAMPLE_CHANNELS")}, ${samples.scale("run * RUN / SAMPLE_CHANNELS")}, outside);
+                        sample_run(&samples, image, panel + p * CHUNK + j * ROOM, CHUNK);
                     }
                 }
+% if narrow:
+                multiply_narrow(panel, CHUNK, packed + ((index_t)group * TAPS + first) * NARROW * RUN, sums, RUN, real_pixels, depth / RUN, 1);
+% else:
+                for (int tile = 0; tile < TILES; ++tile) {
+                    __global const acc_t *w = packed + (((index_t)group * TILES + tile) * DEPTH + first * ROOM) * TILE_OUT;
+                    for (int p = 0; p < real_pixels; p += ITEM_ROWS)
+                        multiply(panel + p * CHUNK, CHUNK, 1, w, TILE_OUT, sums + (tile * TILE_PIXELS + p) * TILE_OUT, TILE_OUT, depth, 1);
+                }
+% endif
             }
-            for (int o = 0; o < GROUP_OUT; ++o) {
-                const index_t row = ((index_t)n * OUT_CHANNELS + group * GROUP_OUT + o) * pixels + first_pixel;
-                __global const acc_t *sum = sums + o / TILE_OUT * TILE_PIXELS * TILE_OUT + o % TILE_OUT;
-                for (int p = 0; p < real_pixels; ++p) store_data(output, row + p, sum[p * TILE_OUT]);
-            }
+            store_sums(sums, output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels + first_pixel, pixels, real_pixels);
         }
     }
 }

@@ -1,24 +1,81 @@
-/* row[0 .. end - begin) = scale * B of channels [begin, end) at one place of a channels-last image, vectors of channels at a time.
+<%namespace name="sample" file="sample.cl"/>\
+/* Samples for CPUs: where VEC pixels sample at one tap, worked out together, then a run of channels at each of these places.
  *
- * image [H * W + 1][C]: pixel `outside` = H * W is zeros. Needs VEC and vec_t of product. */
-static inline void sample_channels(sample_t s, __global const acc_t *image, index_t outside, acc_t scale,
-                                   int begin, int end, __global acc_t *row)
+ * image [H * W + 1][ROOM] of acc_t, channels innermost: pixel `outside` = H * W is zeros. Needs sample and run. */
+#define lanes_t ${"long" if accumulator == "float64" else "int"}${vec}
+#define CONVERT_LANES convert_${"long" if accumulator == "float64" else "int"}${vec}
+#define CONVERT_INDEX convert_${"long" if wide else "int"}${vec}
+${sample.locating(vec)}
+typedef struct {
+    index_t corner[CORNERS][VEC]; /* first channel of the pixel, an index into image */
+    acc_t weight[CORNERS][VEC];
+    acc_t scale[VEC];
+} samples_t;
+
+static inline void keep_samples(samples_t *samples, sample_lanes_t s, vec_t scale, int outside)
 {
-    __global const acc_t *corner[CORNERS];
-    acc_t weight[CORNERS];
     for (int i = 0; i < CORNERS; ++i) {
-        corner[i] = image + (s.corner[i] >= 0 ? s.corner[i] : outside) * IN_CHANNELS;
-        weight[i] = corner_weight(s, i);
+        const lanes_t pixel = s.corner[i] >= 0 ? s.corner[i] : (lanes_t)(outside);
+        STORE_VEC(CONVERT_INDEX(pixel) * ROOM, 0, samples->corner[i]);
+        STORE_VEC(corner_weight_lanes(s, i), 0, samples->weight[i]);
     }
-    int c = begin;
-    for (; c + VEC <= end; c += VEC) {
-        vec_t value = weight[0] * LOAD_VEC(0, corner[0] + c);
-        for (int i = 1; i < CORNERS; ++i) value += weight[i] * LOAD_VEC(0, corner[i] + c);
-        STORE_VEC(scale * value, 0, row + c - begin);
+    STORE_VEC(scale, 0, samples->scale);
+}
+
+/* Rows and columns of `count` pixels from `first` on, times the strides. */
+static inline void place_pixels(index_t first, int out_width, int count, int *rows, int *columns)
+{
+    int oy = (int)(first / out_width), ox = (int)(first % out_width);
+    for (int p = 0; p < count; ++p) {
+        rows[p] = oy * STRIDE_Y;
+        columns[p] = ox * STRIDE_X;
+        ox = ox + 1 < out_width ? ox + 1 : 0;
+        oy += ox == 0;
     }
-    for (; c < end; ++c) {
-        acc_t value = weight[0] * corner[0][c];
-        for (int i = 1; i < CORNERS; ++i) value += weight[i] * corner[i][c];
-        row[c - begin] = scale * value;
-    }
+}
+
+% if offset_groups:
+<%
+    bits, real, least = ("long", "double", "0x0010000000000000L") if accumulator == "float64" else ("int", "float", "0x00800000")
+%>\
+/* Offsets beside zero, a denormal raised to the least normal number: where denormals count as zero, it would fall into another cell. */
+static inline vec_t off_zero(vec_t offset)
+{
+    const lanes_t sign = as_${bits}${vec}(offset) & (lanes_t)(${bits.upper()}_MIN), size = as_${bits}${vec}(offset) ^ sign;
+    return size > 0 && size < ${least} ? as_${real}${vec}(sign | ${least}) : offset;
+}
+
+% endif
+% for name in ("offset",) * bool(offset_groups) + ("mask",) * bool(has_mask):
+/* The operand at VEC pixels; where there are only `count`, the last one's value again. */
+static inline vec_t load_${name}_lanes(__global const ${name}_t *p, index_t pixel, int count)
+{
+    if (count >= VEC) return load_${name}_vec(p, pixel);
+    acc_t values[VEC];
+    for (int lane = 0; lane < VEC; ++lane) values[lane] = load_${name}(p, pixel + min(lane, count - 1));
+    return LOAD_VEC(0, values);
+}
+
+% endfor
+## The samples, and their masks, of tap `tap` of a sample group at a block's pixels from p on; names as they are in the kernels.
+<%def name="here(group)">\
+locate_lanes(CONVERT_LANES(LOAD_VEC(0, rows + p)) + tap_row(0, tap), CONVERT_LANES(LOAD_VEC(0, columns + p)) + tap_column(0, tap),
+% if offset_groups:
+             off_zero(load_offset_lanes(offset, 2 * ENTRY(${group}) * pixels + first_pixel + p, real_pixels - p)),
+             off_zero(load_offset_lanes(offset, (2 * ENTRY(${group}) + 1) * pixels + first_pixel + p, real_pixels - p)),
+% endif
+             height, width)\
+</%def>\
+<%def name="scale(group)">${"load_mask_lanes(mask, ENTRY(%s) * pixels + first_pixel + p, real_pixels - p)" % group if has_mask else "(vec_t)(ACC(1.0))"}</%def>\
+/* rows[lane * stride + c] = scale * B at VEC places, for the run's channels c. */
+static inline void sample_run(const samples_t *samples, __global const acc_t *image, __global acc_t *rows, int stride)
+{
+    for (int lane = 0; lane < VEC; ++lane)
+        for (int c = 0; c < ROOM; c += WIDTH) {
+            run_vec_t value = samples->weight[0][lane] * LOAD_RUN(image + samples->corner[0][lane] + c);
+% for i in range(1, 4 if offset_groups else 1):
+            value += samples->weight[${i}][lane] * LOAD_RUN(image + samples->corner[${i}][lane] + c);
+% endfor
+            STORE_RUN(samples->scale[lane] * value, rows + lane * stride + c);
+        }
 }

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import OrderedDict
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ import clconv
 from clconv import selfcheck, source
 from clconv.check.cases import BY_NAME
 from clconv.check.run import Subject
+from clconv.cli.devices import advice
 from clconv.cli.group import commands
 from clconv.device import resolve
 from clconv.provenance import commit, variables
@@ -92,6 +93,13 @@ def test_default_device_is_the_chosen_one() -> None:
     marked = [line for line in result.output.splitlines() if line.startswith("*")]
     assert len(marked) == 1
     assert last.index in marked[0].split()
+
+
+def test_devices_say_which_cpu_driver_is_the_fastest() -> None:
+    intel, pocl = (replace(clconv.devices()[0], kind="cpu", simulator=False, platform=name) for name in ("Intel(R) OpenCL", "PoCL"))
+    assert "pip install 'clconv[cpu]'" in str(advice([pocl], "x86_64"))
+    assert "is taken first" in str(advice([pocl, intel], "x86_64"))
+    assert advice([intel], "x86_64") is advice([pocl], "aarch64") is advice([replace(pocl, kind="gpu")], "x86_64") is None
 
 
 def test_devices_as_json() -> None:

@@ -138,6 +138,11 @@ _BASE = (
     Case("deep-nan", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan"),
     Case("deep-nan-zero", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan", nonfinite="zero"),
     Case("deep-border", (1, 32, 5, 16), (40, 32, 3, 3), offsets="border"),
+    Case("deep-odd", (1, 37, 6, 11), (20, 37, 3, 3)),
+    Case("deep-depthwise", (2, 48, 6, 11), (48, 1, 3, 3), offset_groups=3),
+    Case("narrow-groups", (2, 64, 5, 23), (64, 4, 3, 2), offset_groups=2, stride=(1, 2)),
+    Case("narrow-groups-conv", (1, 32, 9, 18), (32, 8, 3, 3), None, mask=False),
+    Case("narrow-groups-strange", (1, 32, 9, 12), (32, 2, 3, 3), data="strange"),
     Case("deep-range", (1, 64, 9, 12), (40, 64, 3, 3), data="range"),
     Case("deep-strange", (1, 64, 9, 12), (40, 64, 3, 3), data="strange"),
 )
@@ -158,5 +163,5 @@ _EDGES = tuple(
 
 CASES = _BASE + _CONVENTIONS + _UNPADDED + _EDGES
 BY_NAME = {case.name: case for case in CASES}
-TYPED = tuple(BY_NAME[name] for name in ("plain", "conv", "groups", "border", "nan"))
+TYPED = tuple(BY_NAME[name] for name in ("plain", "conv", "groups", "border", "nan", "narrow-groups"))
 """The cases that every element type goes through; the others run in float32."""

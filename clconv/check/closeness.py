@@ -19,8 +19,8 @@ def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray,
     Right is `error <= (FACTOR * eps(accumulator) + eps(factors)) * magnitude + eps(storage) * |want| + tiny`, with NaN exactly where the
     reference has it. eps(factors) is 0 but for the output of problems whose products may be made of rounded factors, by a variant that
     `rounds` them.
-    tiny is FACTOR times the smallest normal number of the accumulator's type, for devices may flush what is below to zero, and the
-    storage's smallest number.
+    tiny is FACTOR**2 times the smallest normal number of the accumulator's type, for devices may flush what is below to zero, factors of a
+    few units too, and the storage's smallest number.
     """
     if got.shape != want.shape:
         return f"{name}: shape {got.shape}, expected {want.shape} in {call}"
@@ -29,7 +29,7 @@ def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray,
     with np.errstate(invalid="ignore"):
         sums = np.finfo(problem.accumulator)
         factors = problem.factor_eps if name == "output" and rounds else 0.0
-        tiny = FACTOR * float(sums.tiny) + float(storage.smallest_subnormal)
+        tiny = FACTOR**2 * float(sums.tiny) + float(storage.smallest_subnormal)
         allowed = (FACTOR * float(sums.eps) + factors) * magnitude + float(storage.eps) * np.abs(want) + tiny
         error = np.abs(value - want)
     right = (error <= allowed) | (np.isnan(value) & np.isnan(want)) | (value == want)

@@ -1,12 +1,13 @@
 """`clconv devices`: what there is to run on."""
 
 import json
+import platform
 from dataclasses import fields
 from typing import Any
 
 import click
 
-from clconv.device import Device, resolve
+from clconv.device import INTEL_CPU, Device, resolve
 from clconv.device import devices as all_devices
 from clconv.problem import Problem
 from clconv.schedule import Request
@@ -32,6 +33,18 @@ def devices(as_json: bool) -> None:
     else:
         _print_table(all_devices(), resolve())
         _print_variants(all_devices())
+        if said := advice(all_devices(), platform.machine()):
+            click.echo(f"\n{said}")
+
+
+def advice(present: list[Device], machine: str) -> str | None:
+    """Which driver is the fastest for the CPU, where there is a choice or a better one; None where there is nothing to say."""
+    platforms = {device.platform for device in present if device.kind == "cpu" and not device.simulator}
+    if not platforms or machine.lower() not in ("x86_64", "amd64"):
+        return None
+    if INTEL_CPU not in platforms:
+        return "The fastest driver for this CPU is Intel's runtime: pip install 'clconv[cpu]'."
+    return f"The fastest of the CPU's drivers is {INTEL_CPU}, which is taken first." if len(platforms) > 1 else None
 
 
 def variants(device: Device) -> dict[str, dict[str, str]]:

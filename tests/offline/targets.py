@@ -151,10 +151,10 @@ def spirv(source: Source, name: str) -> Figures:
 def lint(source: Source, name: str) -> Figures:
     """Take nothing for granted, as Mali's and Adreno's compilers do: no extension but what the source asks for, no double by accident.
 
-    Functions may be unused: kernels include shared files of helpers.
+    Functions may be unused: kernels include shared files of helpers. Options too: this target has no denormals to flush.
     """
     extensions = ",".join(["-cl-ext=-all", *(f"+{extension}" for extension in _extensions(source))])
-    warnings = ("-Wall", "-Wextra", "-Wdouble-promotion", "-Wno-unused-function", "-Werror")
+    warnings = ("-Wall", "-Wextra", "-Wdouble-promotion", "-Wno-unused-function", "-Wno-unused-command-line-argument", "-Werror")
     _clang(source, "-fsyntax-only", "--target=spir", "-Xclang", extensions, *warnings)
     return {}
 

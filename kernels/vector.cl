@@ -1,0 +1,63 @@
+/* Vectors of VEC elements of acc_t, as they are loaded from and stored to memory of acc_t and of data_t, offset_t and mask_t,
+ * and the transpose of VEC of them. */
+#define VEC ${vec}
+#define vec_t ${"double" if accumulator == "float64" else "float"}${vec}
+#define LOAD_VEC vload${vec}
+#define STORE_VEC vstore${vec}
+
+% if "bfloat16" in (dtype, offset_dtype, mask_dtype):
+static inline ushort${vec} bfloat16_bits_vec(vec_t value)
+{
+    const uint${vec} bits = as_uint${vec}(value);
+    const uint${vec} nearest_even = bits + 0x7fffu + ((bits >> 16) & 1u);
+    return convert_ushort${vec}((isnan(value) ? bits | 0x400000u : nearest_even) >> 16);
+}
+% endif
+
+<%def name="storage(name, dtype)">
+% if dtype == "float16":
+static inline vec_t load_${name}_vec(__global const half *p, index_t i) { return vload_half${vec}(0, p + i); }
+static inline void store_${name}_vec(__global half *p, index_t i, vec_t value) { vstore_half${vec}_rte(value, 0, p + i); }
+% elif dtype == "bfloat16":
+static inline vec_t load_${name}_vec(__global const ushort *p, index_t i) { return as_float${vec}(convert_uint${vec}(LOAD_VEC(0, p + i)) << 16); }
+static inline void store_${name}_vec(__global ushort *p, index_t i, vec_t value) { STORE_VEC(bfloat16_bits_vec(value), 0, p + i); }
+% elif (dtype == "float64") == (accumulator == "float64"):
+static inline vec_t load_${name}_vec(__global const ${name}_t *p, index_t i) { return LOAD_VEC(0, p + i); }
+static inline void store_${name}_vec(__global ${name}_t *p, index_t i, vec_t value) { STORE_VEC(value, 0, p + i); }
+% endif
+</%def>
+${storage("data", dtype)}
+${storage("offset", offset_dtype)}
+${storage("mask", mask_dtype)}
+
+## Statements that transpose `count` vectors of `count` elements, variables row_0, row_1, ..: element j of row r and element r of row j
+## change places. Blocks of `half` x `half` elements are swapped, half = 1, 2, 4, ..
+<%def name="transpose(count)">
+<%
+    halves = [1 << bit for bit in range(count.bit_length() - 1)]
+    row_t = "%s%d" % ("double" if accumulator == "float64" else "float", count)
+%>\
+% for half in halves:
+% for r in range(count):
+% if not r & half:
+    {
+        const ${row_t} a = row_${r}, b = row_${r + half};
+        row_${r} = (${row_t})(${", ".join("b.s%x" % (e - half) if e & half else "a.s%x" % e for e in range(count))});
+        row_${r + half} = (${row_t})(${", ".join("b.s%x" % e if e & half else "a.s%x" % (e + half) for e in range(count))});
+    }
+% endif
+% endfor
+% endfor
+</%def>
+
+## Statements that leave in row_0 the sums of `count` vectors' `count` elements, variables row_0, row_1, ..: row r's in element r. Pairs of
+## rows become one, bit by bit of an element's index: an element takes its own and its neighbour's from the row that the bit says.
+<%def name="sum_rows(count)">
+<% row_t = "%s%d" % ("double" if accumulator == "float64" else "float", count) %>\
+% for bit in [1 << place for place in range(count.bit_length() - 1)]:
+% for r in range(0, count, 2 * bit):
+    row_${r} = (${row_t})(${", ".join("row_%d.s%x" % (r + (e & bit), e) for e in range(count))})
+        + (${row_t})(${", ".join("row_%d.s%x" % (r + (e & bit), e ^ bit) for e in range(count))});
+% endfor
+% endfor
+</%def>

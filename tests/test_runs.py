@@ -1,0 +1,59 @@
+"""How the CPU kernels' channels, tasks and threads are cut."""
+
+from dataclasses import replace
+
+import pytest
+from planning import DEVICES, needs_of, problem_of
+
+from clconv.runs import Run, divisor, joined, narrow
+from clconv.schedule import Launch, Request, Schedule
+from clconv.tuning import GRADIENTS, choose
+
+CPU = replace(DEVICES["avx512-cpu"], compute_units=2)
+
+
+def _threads(schedule: Schedule) -> int:
+    """Work-items of the launch that does the work: one for each thread."""
+    return max(step.global_size[0] for step in schedule.steps if isinstance(step, Launch) and step.buffers[-1] == "scratch")
+
+
+@pytest.mark.parametrize(("number", "most", "found"), [(72, 32, 24), (37, 36, 1), (37, 64, 37), (9, 0, 1)])
+def test_divisor(number: int, most: int, found: int) -> None:
+    assert divisor(number, most) == found
+
+
+@pytest.mark.parametrize(
+    ("channels", "group", "offset_groups", "run", "width"),
+    [
+        (256, 256, 1, 64, 16),
+        (64, 64, 8, 8, 8),
+        (37, 37, 1, 37, 8),
+        (96, 48, 12, 8, 8),
+        (12, 12, 1, 12, 4),
+        (3, 3, 1, 3, 1),
+        (509, 509, 1, 509, 16),
+    ],
+)
+def test_runs(channels: int, group: int, offset_groups: int, run: int, width: int) -> None:
+    found = Run.of(problem_of((1, channels, 9, 9), (channels, group, 3, 3), offset_groups), CPU)
+    assert (found.size, found.width) == (run, width)
+    assert found.room % width == 0 and run <= found.room <= run + run // 8
+
+
+def test_narrow_groups_are_joined() -> None:
+    depthwise = problem_of((1, 96, 9, 9), (96, 1, 3, 3))
+    assert narrow(depthwise, CPU) == 1 and joined(depthwise, CPU).group_in == Run.of(joined(depthwise, CPU), CPU).size == 48
+    for other in (
+        problem_of((1, 96, 9, 9), (96, 16, 3, 3)),
+        problem_of((1, 96, 9, 9), (192, 1, 3, 3)),
+        problem_of((1, 96, 9, 9), (96, 1, 3, 3), 12),
+    ):
+        assert narrow(other, CPU) == 0 and joined(other, CPU) == other
+
+
+@pytest.mark.parametrize("offset_groups", [1, 8])
+@pytest.mark.parametrize("which", ["forward", *GRADIENTS])
+def test_one_image_of_64_channels_keeps_16_threads_busy(which: str, offset_groups: int) -> None:
+    problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), offset_groups, padding=1, mask=True)
+    request = Request(problem, needs_of(which, problem))
+    assert _threads(choose(which, request, replace(CPU, compute_units=16), "block")) == 16
