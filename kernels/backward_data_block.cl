@@ -178,8 +178,9 @@ void backward_data_block(
                         multiply(tile + p, 1, TILE_PIXELS, w + c * GROUP_OUT, TILE, column + p * COLUMNS + c, COLUMNS, GROUP_OUT, 0);
 % endif
                 for (int r = 0; r < CHUNK_RUNS; ++r) {
+% if offset_groups:
                     const int g = (first_run + r) * RUN / SAMPLE_CHANNELS;
-                    const int part = (first_run + r) % PARTS;
+% endif
                     for (int p = 0; p < real_pixels; p += VEC) {
                         const int lanes = min(VEC, real_pixels - p);
                         const sample_lanes_t s = ${samples.here("g")};
@@ -203,7 +204,7 @@ void backward_data_block(
 % if wanted:
                         vec_t dot[CORNERS];
                         for (int i = 0; i < CORNERS; ++i) dot[i] = sum_dots(dots + i * VEC * WIDTH);
-                        const index_t at = ((index_t)part * batch * SAMPLE_GROUPS * TAPS + ENTRY(g)) * pixels;
+                        const index_t at = ((index_t)((first_run + r) % PARTS) * batch * SAMPLE_GROUPS * TAPS + ENTRY(g)) * pixels;
 % endif
 % if needs_offset:
                         store_offset_lanes(grad_offset, 2 * at + first_pixel + p, scale * blend_dy_lanes(s, dot), lanes);
