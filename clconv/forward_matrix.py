@@ -94,6 +94,8 @@ def _shapes(unit: str, tile_out: int, request: Request, device: "Device") -> tup
     With half data, whose sums take half the registers, three teams are faster than two where they don't leave units idle at the end.
     """
     problem = request.problem
+    if unit == "mma" and parts(problem) == 1:
+        return ((64, 1), (64, 2))
     if unit == "mma" or (tile_out > 64 and parts(problem) == 2):
         return ((128, 2), (64, 2), (128, 1))
     if tile_out == 256:
@@ -108,10 +110,13 @@ def _shapes(unit: str, tile_out: int, request: Request, device: "Device") -> tup
 
 
 def _outs(unit: str, problem: Problem) -> tuple[int, ...]:
-    """Outputs of a tile, most first, as each tile samples anew; 256 where one sum suffices, and of Hopper's unit alone."""
-    if problem.group_out <= 64:
+    """Outputs of a tile, most first, as each tile samples anew; 256 where one sum suffices.
+
+    Ampere's unit, whose samples and sums wait in registers together, has none left for 128 outputs of half data.
+    """
+    if problem.group_out <= 64 or (unit == "mma" and parts(problem) == 1):
         return (64,)
-    return (256, 128, 64) if problem.group_out > 128 and unit == "wgmma" and parts(problem) == 1 else (128, 64)
+    return (256, 128, 64) if problem.group_out > 128 and parts(problem) == 1 else (128, 64)
 
 
 def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Schedule:

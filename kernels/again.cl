@@ -25,6 +25,7 @@ static inline void again(
     const int pixels = out_height * out_width;
     const int group = (int)get_group_id(1) / TILES;
     const int first_channel = group * GROUP_IN;
+    #pragma unroll 1
     for (int i = (int)get_local_id(0); i < TILE_PIXELS * TILE_OUT / ITEM_OUT; i += ITEMS) {
         const long at = (long)get_group_id(0) * TILE_PIXELS + i % TILE_PIXELS;
         const int out_in_group = (int)get_group_id(1) % TILES * TILE_OUT + i / TILE_PIXELS * ITEM_OUT;

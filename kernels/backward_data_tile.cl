@@ -52,6 +52,7 @@ static inline acc_t dot_quad(quad_t a, quad_t b) { return a.s0 * b.s0 + a.s1 * b
 static inline sample_t planned_sample(plan_t p, int gates)
 {
     sample_t s;
+    s.corner[0] = PLAN_PIXEL(p);
 % if offset_groups:
     s.fraction_y = p.z;
     s.fraction_x = p.w;

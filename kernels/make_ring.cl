@@ -15,6 +15,7 @@
 static inline float magnitude(word_t word, int part)
 {
 % if dtype == "float32":
+    (void)part;
     return fabs(as_float(word));
 % elif dtype == "bfloat16":
     return fabs(as_float((uint)word >> 16 * part << 16));
