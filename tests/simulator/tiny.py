@@ -36,6 +36,7 @@ _BORDER, _FAR, _NAN, _NAN_ZERO = (
 )
 _CONV = replace(_TINY, name="tiny-conv", offset_groups=None, mask=False)
 _GROUPS = replace(_TINY, name="tiny-groups", weight=(4, 2, 2, 1), offset_groups=4)
+_DEEP = replace(_TINY, name="tiny-deep", input=(1, 32, 2, 3), weight=(6, 16, 2, 1), offset_groups=4)
 
 _CASES = (
     *(_BORDER, _FAR, _NAN, _NAN_ZERO, _CONV, _GROUPS),
@@ -47,6 +48,9 @@ _CASES = (
     replace(_TINY, name="tiny-depthwise", input=(2, 3, 3, 2), weight=(3, 1, 2, 2), bias=False),
     replace(_TINY, name="tiny-many-channels", input=(1, 37, 2, 2), weight=(2, 37, 1, 2), padding=0),
     replace(_TINY, name="tiny-many-outputs", input=(1, 2, 2, 3), weight=(37, 2, 2, 2)),
+    _DEEP,
+    replace(_DEEP, name="tiny-deep-conv", weight=(3, 32, 1, 2), offset_groups=None, mask=False),
+    replace(_DEEP, name="tiny-deep-far", weight=(3, 32, 1, 2), offset_groups=1, offsets="far"),
     replace(_TINY, name="tiny-batch", input=(3, 1, 2, 3), weight=(2, 1, 1, 1), padding=0),
     replace(_TINY, name="tiny-steps", input=(1, 2, 5, 4), stride=(2, 1), dilation=(1, 2), padding=((0, 2), (3, 1)), weight=(2, 2, 2, 3)),
     replace(_TINY, name="tiny-pixel", input=(1, 2, 1, 1), weight=(2, 2, 3, 3), offsets="random"),
@@ -54,7 +58,7 @@ _CASES = (
 
 _TYPES = (("float64", "float64"), ("float16", "float16"), ("bfloat16", "bfloat16"), ("float16", "float32"), ("bfloat16", "float32"))
 
-_RUNS = [(case, "float32", "float32") for case in _CASES] + [(case, *types) for case in (_NAN, _CONV) for types in _TYPES]
+_RUNS = [(case, "float32", "float32") for case in _CASES] + [(case, *types) for case in (_NAN, _CONV, _DEEP) for types in _TYPES]
 
 across_variants = pytest.mark.parametrize(
     ("which", "name"), [pytest.param(which, variant.name, id=f"{which}-{variant.name}") for which in PASSES for variant in PASSES[which]]
@@ -77,7 +81,7 @@ def test_variant(which: str, name: str, case: Case, dtype: str, small: str, devi
 
 
 @across_variants
-@pytest.mark.parametrize("case", (_BORDER, _NAN, _CONV), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", (_BORDER, _NAN, _CONV, _DEEP), ids=lambda case: case.name)
 def test_wide_indices(which: str, name: str, case: Case, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """What tensors of more than 2**31 elements get, where one can see every element."""
     monkeypatch.setattr(Problem, "wide", property(lambda problem: True))
