@@ -24,11 +24,12 @@ class AtomicAdd:
 
     query: int  # cl_ext_float_atomics: CL_DEVICE_SINGLE_ or DOUBLE_FP_ATOMIC_CAPABILITIES_EXT
     ptx: int  # PTX's atom.add: NVIDIA's compute capability from which it is there
+    ptx_quads: int  # and from which it adds four at once
     amdgpu: re.Pattern[str]  # LLVM's builtin, which returns the old value. (gfx908's instruction returns nothing: no builtin)
 
 
-ADD_FLOAT32 = AtomicAdd(0x4231, 2, re.compile(r"gfx(90a|94\d|95\d|11\d\d|12\d\d)\b"))
-ADD_FLOAT64 = AtomicAdd(0x4232, 6, re.compile(r"gfx(90a|94\d|95\d)\b"))
+ADD_FLOAT32 = AtomicAdd(0x4231, 2, 9, re.compile(r"gfx(90a|94\d|95\d|11\d\d|12\d\d)\b"))
+ADD_FLOAT64 = AtomicAdd(0x4232, 6, 1000, re.compile(r"gfx(90a|94\d|95\d)\b"))
 _GLOBAL_ADD = 1 << 1  # CL_DEVICE_GLOBAL_FP_ATOMIC_ADD_EXT
 
 
@@ -52,8 +53,9 @@ def best_atomic(handle: cl.Device, add: AtomicAdd) -> str | None:
     if "cl_ext_float_atomics" in handle.extensions.split() and _capabilities(handle, add.query) & _GLOBAL_ADD:
         return "ext"
     # PoCL and rusticl show NVIDIA's hardware too, but only NVIDIA's own compiler takes PTX
-    if platform == _NVIDIA and optional(lambda: handle.compute_capability_major_nv) >= add.ptx:
-        return "nvidia"
+    capability = optional(lambda: handle.compute_capability_major_nv) if platform == _NVIDIA else 0
+    if capability >= add.ptx:
+        return "nvidia_quads" if capability >= add.ptx_quads else "nvidia"
     return "amd" if platform == _AMD and add.amdgpu.match(handle.name) else None
 
 

@@ -58,7 +58,7 @@ class Device:
         Arithmetic in double and half precision; sub-group functions.
     base_alignment : int
         Bytes that the origin of a sub-buffer must be a multiple of.
-    atomic_float32, atomic_float64 : {"ext", "nvidia", "amd", "cas"} or None
+    atomic_float32, atomic_float64 : {"ext", "nvidia_quads", "nvidia", "amd", "cas"} or None
         Best way to add atomically in global memory: cl_ext_float_atomics, NVIDIA's inline PTX, AMD's builtin, or a loop of
         compare-and-swap. None: no way at all (64 bits only).
     matrix_units : tuple of str

@@ -94,7 +94,7 @@ def trace() -> Iterator[list[tuple[str, cl.Event]]]:
 
 def _zero(buffer: str, size: int) -> Launch:
     """The launch that fills a buffer of `size` bytes with zeros."""
-    element, width = ("uint", 4) if size % 4 == 0 else ("uchar", 1)
+    element, width = next((element, width) for element, width in (("uint4", 16), ("uint", 4), ("uchar", 1)) if size % width == 0)
     count = size // width
     return Launch(Kernel.of("zero", {"element": element}), (buffer,), (np.int64(count),), (round_up(count, 64),), (64,))
 

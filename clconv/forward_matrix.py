@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 _STAGES = 4
 _PLAN_BYTES = 16
-_PACK_ITEMS = 256
+PACK_ITEMS = 256
 _BUSY = 0.8
 """Work-groups a compute unit that a tile must make, or a smaller one is taken; measured on an H100."""
-_DOUBT_BITS = {2: 18, 1: 27}
+DOUBT_BITS = {2: 18, 1: 27}
 """By parts of a factor: how far below the largest a number may lie. Halves reach 39 bits below it, and 21 or 12 of them must be left."""
 
 
@@ -121,7 +121,7 @@ def _outs(unit: str, problem: Problem) -> tuple[int, ...]:
 
 def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
-    transpose, ring = ring_last(problem, device, _DOUBT_BITS[parts(problem)])
+    transpose, ring = ring_last(problem, device, DOUBT_BITS[parts(problem)])
     pack, kept = _pack(unit, problem, tile)
     tiles = problem.groups * ceil_div(problem.group_out, tile["tile_out"])
     blocks = ceil_div(problem.out_pixels, tile["tile_pixels"])
@@ -140,7 +140,7 @@ def _both(transpose: Launch, pack: Launch) -> Launch:
     ring, weight = dict(transpose.kernel.arguments), dict(pack.kernel.arguments)
     kernel = Kernel.of("ring_and_weight", {**ring, **weight, "wide": ring["wide"] or weight["wide"]})
     assert transpose.local_size == pack.local_size
-    ring_groups = transpose.global_size[0] // _PACK_ITEMS
+    ring_groups = transpose.global_size[0] // PACK_ITEMS
     size = (transpose.global_size[0] + pack.global_size[0],)
     return Launch(
         kernel, (*transpose.buffers, *pack.buffers), (*transpose.scalars, np.int32(ring_groups)), size, pack.local_size, transpose.turns
@@ -152,10 +152,10 @@ def _pack(unit: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, in
     columns = problem.groups * round_up(problem.group_out, tile["tile_out"])
     way: dict[str, Value] = {"unit": unit, "parts": parts(problem), "vec": _vec(problem), "tile_out": tile["tile_out"]}
     halves = columns * round_up(problem.group_in, _chunk(problem)) * problem.taps * parts(problem)
-    way |= {"items": _PACK_ITEMS, "doubt_bits": _DOUBT_BITS[parts(problem)], **weight_specialisation(problem)}
+    way |= {"items": PACK_ITEMS, "doubt_bits": DOUBT_BITS[parts(problem)], **weight_specialisation(problem)}
     way["wide"] = problem.wide or halves >= 1 << 31
     kept = {"packed_weight": 2 * halves, "packed_scales": 4 * columns}
-    return Launch(Kernel.of("pack_weight_matrix", way), ("weight", *kept), (), (columns * _PACK_ITEMS,), (_PACK_ITEMS,)), kept
+    return Launch(Kernel.of("pack_weight_matrix", way), ("weight", *kept), (), (columns * PACK_ITEMS,), (PACK_ITEMS,)), kept
 
 
 VARIANTS = tuple(

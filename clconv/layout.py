@@ -38,16 +38,17 @@ def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[
 def ring_first(problem: Problem, device: "Device") -> tuple[Launch, dict[str, int]]:
     """The launch that brings grad_input_ring, in the accumulator's type, back to grad_input; and that temporary."""
     size = 1 << (lanes(device, 256).bit_length() - 1)
-    tile = min(32, size)
+    tile, tile_channels = min(64, size), 32
     arguments: dict[str, Value] = {
-        "channels": problem.in_channels, "tile_pixels": tile, "tile_channels": tile, "items": size,
+        "channels": problem.in_channels, "tile_pixels": tile, "tile_channels": tile_channels, "items": size,
         **storage(problem.dtype, ring_wide(problem)),
     }  # fmt: skip
     scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
-    blocks = ceil_div(problem.batch * problem.height * problem.width, tile), ceil_div(problem.in_channels, tile)
+    blocks = ceil_div(problem.batch * problem.height * problem.width, tile), ceil_div(problem.in_channels, tile_channels)
     temporary = {"grad_input_ring": ring_pixels(problem) * problem.in_channels * accumulator_bytes(problem)}
     kernel = Kernel.of("ring_first", arguments)
-    return Launch(kernel, (*temporary, "grad_input"), scalars, (blocks[0] * size, blocks[1]), (size, 1), 2 * tile), temporary
+    turns = 2 * ceil_div(tile * tile_channels, size)
+    return Launch(kernel, (*temporary, "grad_input"), scalars, (blocks[0] * size, blocks[1]), (size, 1), turns), temporary
 
 
 def ring_pixels(problem: Problem) -> int:

@@ -1,4 +1,5 @@
-/* atomic_add_acc(p, value): float add on global memory, in the best way that the device has; the result is not returned. */
+/* atomic_add_acc(p, value): float add on global memory, in the best way that the device has; the result is not returned.
+ * atomic_add_quad(p, values): the same for four numbers that lie together, 16 bytes aligned where they are floats. */
 % if atomic == "ext":
 /* cl_ext_float_atomics, in OpenCL C 3.0 */
 #define atomic_acc_t ${"atomic_double" if accumulator == "float64" else "atomic_float"}
@@ -6,8 +7,8 @@ static inline void atomic_add_acc(__global acc_t *p, acc_t value)
 {
     atomic_fetch_add_explicit((volatile __global atomic_acc_t *)p, value, memory_order_relaxed, memory_scope_device);
 }
-% elif atomic == "nvidia":
-/* NVIDIA: PTX's reduction, which its OpenCL C has no name for */
+% elif atomic in ("nvidia", "nvidia_quads"):
+/* NVIDIA: PTX's reduction, which its OpenCL C has no name for; from Hopper on also of quads */
 static inline void atomic_add_acc(__global acc_t *p, acc_t value)
 {
     asm volatile("red.global.add.${"f64" if accumulator == "float64" else "f32"} [%0], %1;" :: "l"(p), "${"d" if accumulator == "float64" else "f"}"(value) : "memory");
@@ -43,5 +44,21 @@ static inline void atomic_add_acc(__global acc_t *p, acc_t value)
         assumed = seen;
         seen = EXCHANGE(bits, assumed, TO_BITS(FROM_BITS(assumed) + value));
     } while (seen != assumed);
+}
+% endif
+
+% if atomic == "nvidia_quads":
+static inline void atomic_add_quad(__global float *p, float4 values)
+{
+    asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};"
+        :: "l"(p), "f"(values.s0), "f"(values.s1), "f"(values.s2), "f"(values.s3)); /* nobody reads it in the same kernel */
+}
+% else:
+static inline void atomic_add_quad(__global acc_t *p, ${"double4" if accumulator == "float64" else "float4"} values)
+{
+    atomic_add_acc(p, values.s0);
+    atomic_add_acc(p + 1, values.s1);
+    atomic_add_acc(p + 2, values.s2);
+    atomic_add_acc(p + 3, values.s3);
 }
 % endif

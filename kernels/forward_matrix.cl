@@ -36,6 +36,9 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 <%include file="plan.cl"/>
 <%include file="matrix.cl"/>
 <%include file="matrix_nvidia.cl"/>
+% if unit == "wgmma":
+<%include file="matrix_hopper.cl"/>
+% endif
 #define TILE_PIXELS ${tile_pixels}
 #define TEAM 128
 #define TEAM_PIXELS 64

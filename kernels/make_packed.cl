@@ -1,5 +1,6 @@
-/* What pack_weight_matrix does, for work-group `work_group` of ITEMS work-items. */
-#define DEPTH (GROUP_IN * TAPS)
+/* What pack_weight_matrix does, for work-group `work_group` of ITEMS work-items: columns are packed, each of PACKED_DEPTH * TAPS numbers,
+ * number k of them at PACKED_FROM(group, column, k) of the weight. */
+#define DEPTH (PACKED_DEPTH * TAPS)
 
 /* Of all work-items: the largest x, the sums of y and z. */
 static inline float4 combined(__local float4 *all, float4 mine)
@@ -23,13 +24,14 @@ static inline void make_packed(
     const int column = work_group % TILE_OUT;
     const int tile = work_group / TILE_OUT % TILES;
     const int group = work_group / (TILE_OUT * TILES);
-    const int out = tile * TILE_OUT + column;
-    const index_t row = (index_t)(group * GROUP_OUT + min(out, GROUP_OUT - 1)) * DEPTH;
+    const int in_group = tile * TILE_OUT + column;
+    const int real = in_group < PACKED_COLUMNS;
+    const int from = min(in_group, PACKED_COLUMNS - 1);
 
     float4 seen = (float4)(0.0f); /* the largest; how many are strange */
     #pragma unroll 8
     for (int k = t; k < DEPTH; k += ITEMS) {
-        const float size = fabs(load_data(weight, row + k));
+        const float size = fabs(load_data(weight, PACKED_FROM(group, from, k)));
         seen.x = fmax(seen.x, size);
         seen.y += !(size <= FLT_MAX);
     }
@@ -39,7 +41,7 @@ static inline void make_packed(
     float4 counted = (float4)(0.0f); /* how many are too small; how many are there */
     #pragma unroll 8
     for (int k = t; k < DEPTH; k += ITEMS) {
-        const float size = fabs(load_data(weight, row + k));
+        const float size = fabs(load_data(weight, PACKED_FROM(group, from, k)));
         counted.y += size > 0.0f && size < least;
         counted.z += size > 0.0f;
     }
@@ -55,8 +57,8 @@ static inline void make_packed(
         const int tap = i / CHUNK % TAPS;
         const int chunk = i / (CHUNK * TAPS);
         const int c = chunk * CHUNK + in_chunk;
-        const float value = c < GROUP_IN && out < GROUP_OUT ? ldexp(load_data(weight, row + c * TAPS + tap), exponent) : 0.0f;
-        __global half *stage = to + (index_t)(chunk * TAPS + tap) * STAGE;
+        const float value = real && c < PACKED_DEPTH ? ldexp(load_data(weight, PACKED_FROM(group, from, c * TAPS + tap)), exponent) : 0.0f;
+        __global half *stage = to + (index_t)PACKED_STAGE(chunk, tap) * STAGE;
 % if parts == 2:
         const float high = fabs(value) < LEAST_HIGH ? 0.0f : as_float((as_uint(value) + 0x1000u) & 0xffffe000u); /* to the 11 bits of a half */
         vstore_half_rte(high, (size_t)MATRIX_WEIGHT(0, column, in_chunk), stage);

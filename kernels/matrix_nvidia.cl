@@ -1,9 +1,7 @@
-/* NVIDIA's matrix units, in PTX: sums += samples x weights, 16 pixels a warp (wgmma: 64 a warpgroup of 4 warps), float32 sums of halves.
+/* NVIDIA's matrix units, in PTX: sums += samples x weights, 16 pixels a warp, float32 sums of halves. (wgmma: see matrix_hopper.)
  *
  *     samples a: for each part and step 4 registers a lane, two halves each (pixel l / 4, then + 8; first the places 2q, 2q + 1, then + 8)
- *     sums: column 8 * j + 2 * (l % 4) + i of pixel l / 4 + 8 * r at 4 * j + 2 * r + i
- *
- * What NVIDIA's OpenCL compiler doesn't assemble stands in PTX comments that begin with sm_90a; ptx.py brings it out. */
+ *     sums: column 8 * j + 2 * (l % 4) + i of pixel l / 4 + 8 * r at 4 * j + 2 * r + i */
 /* A barrier of the 128 work-items of a team; barrier 0 is the work-group's. */
 static inline void team_barrier(void)
 {
@@ -51,40 +49,7 @@ static inline void publish_copies(void)
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 % endif
 }
-% if unit == "wgmma":
-
-/* Local memory as its descriptors say it: address / 16, then the steps / 16 between blocks of 8 places (128 bytes) and 8 columns (256). */
-static inline ulong described(__local const void *weights)
-{
-    uint address;
-    asm("cvt.u32.u64 %0, %1;" : "=r"(address) : "l"(weights));
-    return (ulong)((address >> 4) & 0x3fffu) | 8ul << 16 | 16ul << 32;
-}
-
-/* What was written to registers is seen by the products that follow. */
-static inline void begin_products(void) { asm volatile("/*sm_90a wgmma.fence.sync.aligned; */" ::: "memory"); }
-static inline void close_products(void) { asm volatile("/*sm_90a wgmma.commit_group.sync.aligned; */" ::: "memory"); }
-
-<% sums = tile_out // 2 %>\
-<%def name="product(sums)">\
-wgmma.mma_async.sync.aligned.m64n${tile_out}k16.f32.f16.f16 {${", ".join("%%%d" % n for n in range(sums))}}, \
-{%${sums}, %${sums + 1}, %${sums + 2}, %${sums + 3}}, %${sums + 4}, keep, 1, 1, 0;\
-</%def>\
-/* sums (+)= one step's product, for TILE_OUT columns; begun, not done. Without `keep`, what was in sums is forgotten. */
-static inline void multiply(float *sum, const uint *a, ulong weights, int keep)
-{
-    asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %${sums + 5}, 0;\n/*sm_90a ${product(sums)} */\n}"
-        : ${", ".join('"+f"(sum[%d])' % n for n in range(sums))}
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(weights), "r"(keep) : "memory");
-}
-
-/* Wait until the sums are there. Then the registers of the samples are free again; that they are named keeps them from other use until
- * then. */
-static inline void products_done(float *sum, uint *a)
-{
-    asm volatile("/*sm_90a wgmma.wait_group.sync.aligned 0; */" : ${", ".join(['"+f"(sum[%d])' % n for n in range(sums)] + ['"+r"(a[%d])' % n for n in range(8 * vec // 4 * parts)])} :: "memory");
-}
-% else:
+% if unit == "mma":
 
 /* sums += one step's product, for 8 columns. */
 static inline void multiply(float *sum, const uint *a, uint weight_0, uint weight_1)

@@ -9,6 +9,7 @@
 #define TILE_PIXELS ${tile_pixels}
 #define DOUBT_BITS ${doubt_bits}
 <%include file="make_ring.cl"/>
+<%include file="packed_outputs.cl"/>
 <%include file="make_packed.cl"/>
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))

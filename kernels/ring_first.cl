@@ -6,7 +6,8 @@
  * t % TILE_CHANNELS of pixels t / TILE_CHANNELS + .., and writes pixel t % TILE_PIXELS of channels t / TILE_PIXELS + ..: neighbours read
  * neighbouring channels, and write neighbouring pixels.
  *
- * Local memory: tile [TILE_PIXELS][TILE_CHANNELS + 1]: the odd length spreads columns over the banks. */
+ * Local memory: places [TILE_PIXELS], the pixels' in the ring; tile [TILE_PIXELS][TILE_CHANNELS + 1]: the odd length spreads columns over
+ * the banks. */
 <%include file="types.cl"/>
 <%include file="ring.cl"/>
 #define CHANNELS ${channels}
@@ -17,25 +18,26 @@
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void ring_first(__global const acc_t *restrict ring, __global data_t *restrict image, int batch, int height, int width)
 {
+    __local int places[TILE_PIXELS];
     __local acc_t tile[TILE_PIXELS * (TILE_CHANNELS + 1)];
     const int t = (int)get_local_id(0);
     const long pixels = (long)height * width;
-    const long first = (long)get_group_id(0) * TILE_PIXELS;
     const long end = batch * pixels;
     const int first_channel = (int)get_group_id(1) * TILE_CHANNELS;
+    const long own = (long)get_group_id(0) * TILE_PIXELS + t % TILE_PIXELS;
+    const long at = min(own, end - 1);
+    const int n = (int)(at / pixels);
+    const int in_image = (int)(at % pixels);
+    if (t < TILE_PIXELS) places[t] = ring_pixel(n, in_image / width, in_image % width, height, width);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    #pragma unroll
     for (int i = t; i < TILE_PIXELS * TILE_CHANNELS; i += ITEMS) {
-        const long at = min(first + i / TILE_CHANNELS, end - 1);
-        const int in_image = (int)(at % pixels);
-        const int pixel = ring_pixel((int)(at / pixels), in_image / width, in_image % width, height, width);
         const int c = min(first_channel + i % TILE_CHANNELS, CHANNELS - 1);
-        tile[i / TILE_CHANNELS * (TILE_CHANNELS + 1) + i % TILE_CHANNELS] = ring[(index_t)pixel * CHANNELS + c];
+        tile[i / TILE_CHANNELS * (TILE_CHANNELS + 1) + i % TILE_CHANNELS] = ring[(index_t)places[i / TILE_CHANNELS] * CHANNELS + c];
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int i = t; i < TILE_PIXELS * TILE_CHANNELS; i += ITEMS) {
-        const long at = first + i % TILE_PIXELS;
-        const int c = first_channel + i / TILE_PIXELS;
-        if (at < end && c < CHANNELS)
-            store_data(image, (index_t)((at / pixels * CHANNELS + c) * pixels + at % pixels),
-                       tile[i % TILE_PIXELS * (TILE_CHANNELS + 1) + i / TILE_PIXELS]);
-    }
+    __global data_t *to = image + ((index_t)n * CHANNELS + first_channel) * (index_t)pixels + in_image;
+    #pragma unroll
+    for (int i = t / TILE_PIXELS; i < TILE_CHANNELS; i += ITEMS / TILE_PIXELS)
+        if (own < end && first_channel + i < CHANNELS) store_data(to, (index_t)i * (index_t)pixels, tile[t % TILE_PIXELS * (TILE_CHANNELS + 1) + i]);
 }

@@ -4,5 +4,5 @@
 __kernel void zero(__global ${element} *buffer, long count)
 {
     const long i = (long)get_global_id(0);
-    if (i < count) buffer[i] = 0;
+    if (i < count) buffer[i] = (${element})(0);
 }

@@ -46,7 +46,7 @@ DEVICES = {
         replace(_CPU, name="impatient-cpu", compute_units=2, loop_limit=65535, fp64=False, atomic_float64=None),
         replace(_CPU, name="avx512-cpu", vector_width=16, atomic_float32="ext", atomic_float64="ext"),
         replace(_CPU, name="server-cpu", vector_width=16, compute_units=384),
-        replace(_GPU, name="sm_90", atomic_float32="nvidia", atomic_float64="nvidia", local_memory=227 << 10,
+        replace(_GPU, name="sm_90", atomic_float32="nvidia_quads", atomic_float64="nvidia", local_memory=227 << 10,
                 matrix_units=UNITS),
         replace(_GPU, name="gfx90a", compute_units=104, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10,
                 atomic_float32="amd", atomic_float64="amd", matrix_units=("mfma",)),

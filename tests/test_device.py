@@ -169,7 +169,8 @@ ATOMICS = [
     ("Intel(R) OpenCL", "Xeon", "cl_ext_float_atomics", {0x4231: 0x70007, 0x4232: 0x70007}, 0, "ext", "ext"),
     ("Intel(R) OpenCL Graphics", "Arc", "cl_ext_float_atomics", {0x4231: 0x2, 0x4232: 0x1}, 0, "ext", None),
     ("Some driver", "local only", "cl_ext_float_atomics", {0x4231: 0x20000, 0x4232: 0x20000}, 0, None, None),
-    ("NVIDIA CUDA", "NVIDIA H200", "", {}, 9, "nvidia", "nvidia"),
+    ("NVIDIA CUDA", "NVIDIA H200", "", {}, 9, "nvidia_quads", "nvidia"),
+    ("NVIDIA CUDA", "NVIDIA A100", "", {}, 8, "nvidia", "nvidia"),
     ("NVIDIA CUDA", "Tesla M40", "", {}, 5, "nvidia", None),
     ("Portable Computing Language", "NVIDIA H200", "", {}, 9, None, None),
     ("AMD Accelerated Parallel Processing", "gfx90a:sramecc+:xnack-", "", {}, 0, "amd", "amd"),
@@ -250,7 +251,7 @@ def test_facts_of_device_at_hand_are_whole(device: Device) -> None:
     assert min(device.compute_units, device.vector_width, device.base_alignment, device.local_memory) >= 1
     assert device.max_work_group <= math.prod(device.max_work_items)
     assert 0 < device.max_allocation <= device.global_memory
-    assert device.atomic_float32 in ("ext", "nvidia", "amd", "cas")
+    assert device.atomic_float32 in ("ext", "nvidia_quads", "nvidia", "amd", "cas")
     assert device.fp64 or device.atomic_float64 is None
 
 

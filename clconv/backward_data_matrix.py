@@ -1,0 +1,164 @@
+"""The backward pass for input, offset and mask by matrix units, halves in, float32 sums: NVIDIA's from Ampere on, atomics for the input."""
+
+from typing import TYPE_CHECKING
+
+from clconv.atomics import atomic_add
+from clconv.forward_matrix import DOUBT_BITS, PACK_ITEMS, parts
+from clconv.layout import fills_tile, refuses_ring, ring_first, ring_last, ring_wide
+from clconv.problem import Problem
+from clconv.schedule import (
+    Fill,
+    Kernel,
+    Launch,
+    Request,
+    Schedule,
+    Step,
+    Tile,
+    Value,
+    Variant,
+    ceil_div,
+    present,
+    round_up,
+    sizes,
+    specialisation,
+    weight_specialisation,
+)
+
+if TYPE_CHECKING:
+    from clconv.device import Device
+
+_UNIT = "mma"
+_WARP = 32
+"""Pixels, and channels, of a warp."""
+_STAGES = 2
+_SIZES = ("tile_pixels", "tile_channels", "chunk")
+_SHAPES = ((128, 64, 64), (64, 128, 32), (128, 64, 32), (64, 64, 32), (32, 64, 32), (64, 32, 32), (32, 32, 32))
+"""The fastest on an H100 first."""
+_BUSY = 0.8
+"""Work-groups a compute unit that a tile must make, or a smaller one is taken."""
+
+
+def _sample(problem: Problem) -> int:
+    return problem.in_channels // problem.sample_groups
+
+
+def _shares(problem: Problem) -> bool:
+    """Whether a group's channels lie in one sample group."""
+    return _sample(problem) % problem.group_in == 0
+
+
+def _keeps_plans(problem: Problem) -> bool:
+    """Whether a warp's channels share one sample, so that the plans of all taps, and their dots, are kept in local memory."""
+    return _shares(problem) or _sample(problem) >= _WARP
+
+
+def _plans(problem: Problem, tile: Tile) -> int:
+    """Sample groups of a tile of channels."""
+    return 1 if _shares(problem) else max(1, tile["tile_channels"] // _sample(problem))
+
+
+def _items(tile: Tile) -> int:
+    return tile["tile_pixels"] * tile["tile_channels"] // _WARP
+
+
+def _local_bytes(request: Request, tile: Tile) -> int:
+    problem, pixels, channels = request.problem, tile["tile_pixels"], tile["tile_channels"]
+    sets = problem.taps if _keeps_plans(problem) else 2
+    weights = _STAGES * tile["chunk"] * channels * parts(problem) * 2
+    grads = round_up(problem.group_out, tile["chunk"]) * pixels * parts(problem) * 2
+    dots = channels // _WARP * problem.taps * pixels * 16 if _dotted(request) else 0
+    return sets * _plans(problem, tile) * pixels * 17 + weights + grads + dots + 12 * pixels
+
+
+def _dotted(request: Request) -> bool:
+    return _keeps_plans(request.problem) and bool(request.needs & {"offset", "mask"})
+
+
+def _legal(request: Request, device: "Device", tile: Tile) -> bool:
+    """Whether a tile's channels lie in one sample group or over whole ones, and whether all fits."""
+    problem, channels, sample = request.problem, tile["tile_channels"], _sample(request.problem)
+    whole = _shares(problem) or (problem.group_in % channels == 0 and (sample % channels == 0 or channels % sample == 0))
+    return whole and _items(tile) <= device.max_work_group and _local_bytes(request, tile) <= device.local_memory
+
+
+def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
+    """First those that occupy the compute units."""
+    tiles = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in _SHAPES]
+    legal = [tile for tile in tiles if _legal(request, device, tile)]
+    busy = [tile for tile in legal if ceil_div(request.problem.out_pixels, tile["tile_pixels"]) >= _BUSY * device.compute_units]
+    return tuple(dict.fromkeys([*busy, *legal]))
+
+
+def _supports(request: Request, device: "Device") -> str | None:
+    problem = request.problem
+    if _UNIT not in device.matrix_units:
+        return f"the device has no {_UNIT}"
+    if problem.dtype == "float64":
+        return "it multiplies halves, which float64 can't be cut into"
+    if "input" in request.needs and request.deterministic:
+        return "float atomics add in no fixed order"
+    if problem.rules.border == "replicate":
+        return "its corners beyond a border are zeros, not the border's pixels"
+    if problem.group_in % 4 or (_sample(problem) not in (4, 8) and _sample(problem) % 16):
+        return "it takes 4 channels at a time and sums over 16, and groups of them are no multiple of that"
+    if not _tiles(request, device):
+        return "no tile fits: offset groups don't lie evenly in groups of channels, or there is too little local memory"
+    return refuses_ring(problem)
+
+
+def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+    problem, needs = request.problem, request.needs & {"input", "offset", "mask"}
+    pack, packed = _pack(problem, tile)
+    shared: tuple[Step, ...] = ()
+    before: tuple[Step, ...] = (pack,)
+    after: tuple[Step, ...] = ()
+    temporaries = dict(packed)
+    if needs & {"offset", "mask"}:
+        transpose, ring = ring_last(problem, device)
+        shared, temporaries = (transpose,), temporaries | ring
+    if "input" in needs:
+        transpose, ring = ring_first(problem, device)
+        before, after, temporaries = (*before, Fill("grad_input_ring")), (transpose,), temporaries | ring
+    way: dict[str, Value] = {
+        "unit": _UNIT,
+        "parts": parts(problem),
+        "doubt_bits": DOUBT_BITS[parts(problem)],
+        "atomic": atomic_add(problem, device) or "cas",
+        "vec": 4,
+        "channels_at_once": 4,
+        "plans": _plans(problem, tile),
+        "keeps_plans": _keeps_plans(problem),
+        "dotted": _dotted(request),
+        **{f"needs_{name}": name in needs for name in ("input", "mask", "offset")},
+        **dict(tile.sizes),
+    }
+    kernel = Kernel.of("backward_data_matrix", {**way, **specialisation(problem), "wide": ring_wide(problem)})
+    reads = ("input_ring",) if needs & {"offset", "mask"} else ()
+    writes = {"input": "grad_input_ring", "offset": "grad_offset", "mask": "grad_mask"}
+    results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
+    items = _items(tile)
+    launch = Launch(
+        kernel,
+        ("grad_output", *reads, *present(problem, "offset", "mask"), *packed, "weight", *results),
+        sizes(problem),
+        (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items,),
+        (items,),
+    )
+    return Schedule(_UNIT, tile, (*before, launch, *after), temporaries, shared)
+
+
+def _pack(problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:
+    """The launch that packs and scales the weight by channels, and what it makes."""
+    columns = problem.groups * round_up(problem.group_in, tile["tile_channels"])
+    halves = columns * round_up(problem.group_out, tile["chunk"]) * problem.taps * parts(problem)
+    way: dict[str, Value] = {
+        "parts": parts(problem), "chunk": tile["chunk"], "tile_channels": tile["tile_channels"], "items": PACK_ITEMS,
+        "doubt_bits": DOUBT_BITS[parts(problem)], **weight_specialisation(problem),
+    }  # fmt: skip
+    way["wide"] = problem.wide or halves >= 1 << 31
+    made = {"packed_weight_data": 2 * halves, "packed_scales_data": 4 * columns}
+    return Launch(Kernel.of("pack_weight_back", way), ("weight", *made), (), (columns * PACK_ITEMS,), (PACK_ITEMS,)), made
+
+
+VARIANT = Variant(_UNIT, _supports, _tiles, _schedule, suits=lambda request, device: fills_tile(request.problem))
+"""The gradients of input, offset and mask, of the input by atomics."""

@@ -1,0 +1,148 @@
+/* The way back from a column, for backward_data_matrix: what a lane does with a quad of channels of one pixel, and with its warp's dots. */
+static inline float of_lane(float given, int distance)
+{
+    float got;
+    asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, -1;" : "=f"(got) : "f"(given), "r"(distance));
+    return got;
+}
+
+% if needs_input:
+static inline int of_lane_number(int given, int lane)
+{
+    int got;
+    asm volatile("shfl.sync.idx.b32 %0, %1, %2, 31, -1;" : "=r"(got) : "r"(given), "r"(lane));
+    return got;
+}
+
+static inline int all_lanes(int true_here)
+{
+    int all;
+    asm volatile("{\n.reg .pred here, all;\nsetp.ne.b32 here, %1, 0;\nvote.sync.all.pred all, here, -1;\nselp.b32 %0, 1, 0, all;\n}" : "=r"(all) : "r"(true_here));
+    return all;
+}
+
+/* The sum over the lanes that have the same quad of other pixels. */
+static inline float4 over_pixels(float4 given)
+{
+    #pragma unroll
+    for (int distance = 8; distance < 32; distance *= 2)
+        given += (float4)(of_lane(given.s0, distance), of_lane(given.s1, distance), of_lane(given.s2, distance), of_lane(given.s3, distance));
+    return given;
+}
+% endif
+
+/* The unit gives a lane two quads of a pixel. Eight lanes, who have two pixels, exchange half, so that each has one quad of both, and
+ * together they read and add whole lines: column[i] is quad lane % 8 of pixel i. */
+static inline void pair_up(const float sums[4][4], int r, float4 *column)
+{
+    const int odd = (int)get_local_id(0) % 8 / 4;
+    #pragma unroll
+    for (int h = 0; h < 2; ++h) column[h] = (float4)(sums[2 * h][2 * r], sums[2 * h][2 * r + 1], sums[2 * h + 1][2 * r], sums[2 * h + 1][2 * r + 1]);
+    const float4 given = odd ? column[0] : column[1];
+    const float4 got = (float4)(of_lane(given.s0, 4), of_lane(given.s1, 4), of_lane(given.s2, 4), of_lane(given.s3, 4));
+    column[0] = odd ? got : column[0];
+    column[1] = odd ? column[1] : got;
+}
+
+% if needs_offset or needs_mask:
+% if dotted:
+/* Of the dots of eight lanes with two pixels: dot lane % 4 of pixel lane % 8 / 4, summed over all eight. */
+static inline float summed_dot(const float dot[2][4])
+{
+    const int lane = (int)get_local_id(0) % 8;
+    const int next = lane / 4, upper = lane % 4 / 2, odd = lane % 2;
+    float of_pixel[4];
+    #pragma unroll
+    for (int q = 0; q < 4; ++q) of_pixel[q] = (next ? dot[1][q] : dot[0][q]) + of_lane(next ? dot[0][q] : dot[1][q], 4);
+    const float first = (upper ? of_pixel[2] : of_pixel[0]) + of_lane(upper ? of_pixel[0] : of_pixel[2], 2);
+    const float second = (upper ? of_pixel[3] : of_pixel[1]) + of_lane(upper ? of_pixel[1] : of_pixel[3], 2);
+    return (odd ? second : first) + of_lane(odd ? first : second, 1);
+}
+% else:
+/* The dots of a pixel, summed over the GROUP_LANES lanes that have a sample group's channels: of pixel lane % 2 of two, or of pixel `turn`
+ * where a lane has a whole group. */
+static inline void sum_dots(const float dot[2][4], int turn, float *sum)
+{
+    const int next = PIXELS_A_LANE == 1 ? (int)get_local_id(0) % 2 : turn;
+    #pragma unroll
+    for (int q = 0; q < 4; ++q) {
+        sum[q] = next ? dot[1][q] : dot[0][q];
+        if (GROUP_LANES > 1) sum[q] += of_lane(next ? dot[0][q] : dot[1][q], 1);
+        if (GROUP_LANES > 2) sum[q] += of_lane(sum[q], 2);
+    }
+}
+% endif
+% endif
+
+% if needs_input:
+/* A quad, to the corners of its sample. */
+static inline void add_to_corners(__global float *to, plan_t its, float4 column, int below)
+{
+    const sample_t s = planned_sample(its, 0);
+    atomic_add_quad(to, its.y * corner_weight(s, 0) * column);
+% if offset_groups:
+    atomic_add_quad(to + IN_CHANNELS, its.y * corner_weight(s, 1) * column);
+    atomic_add_quad(to + below, its.y * corner_weight(s, 2) * column);
+    atomic_add_quad(to + below + IN_CHANNELS, its.y * corner_weight(s, 3) * column);
+% endif
+}
+
+/* Whether all of a warp's samples, group by group, lie in one cell. */
+static inline int in_one_cell(__local const plan_t *its)
+{
+    const int lane = (int)get_local_id(0) % 32;
+    const int pixel = PLAN_PIXEL(its[PAIR(0)]);
+    int same = pixel == of_lane_number(pixel, lane % 8);
+    #pragma unroll
+    for (int i = 1; i < 8; ++i) same &= pixel == PLAN_PIXEL(its[PAIR(i / 2) + i % 2]);
+    return all_lanes(same);
+}
+
+/* The columns of such a heap, summed over the warp's pixels before they are added: else all would wait for each other in one place. */
+static inline void add_heap(__global float *to, const float4 column[4][2], __local const plan_t *its, int adds, int below)
+{
+    const int lane = (int)get_local_id(0) % 32;
+    const int pixel = PLAN_PIXEL(its[0]);
+    #pragma unroll 1
+    for (int corner = 0; corner < CORNERS; ++corner) {
+        float4 given = (float4)(0.0f);
+        #pragma unroll
+        for (int i = 0; i < 8; ++i) {
+            const plan_t at = its[PAIR(i / 2) + i % 2];
+            if (PAIR(i / 2) + i % 2 < adds) given += at.y * corner_weight(planned_sample(at, 0), corner) * column[i / 2][i % 2];
+        }
+        given = over_pixels(given);
+        if (lane < 8 && adds > 0 && pixel != RING_OUTSIDE)
+            atomic_add_quad(to + (index_t)pixel * IN_CHANNELS + corner % 2 * IN_CHANNELS + corner / 2 * below, given);
+    }
+}
+% endif
+
+/* Columns [channel, channel + 4) of pixel `where` once more, in float32, from the operands as the caller has them. */
+__attribute__((noinline)) static float4 column_again(
+    __global const data_t *restrict grad_output, __global const data_t *restrict weight, int2 where, int pixels, int channel, int tap)
+{
+    const int group = channel / GROUP_IN;
+    __global const data_t *grad = grad_output + ((index_t)where.x * OUT_CHANNELS + group * GROUP_OUT) * pixels + where.y;
+    float4 sum = (float4)(0.0f);
+    #pragma unroll 4
+    for (int o = 0; o < GROUP_OUT; ++o) {
+        const index_t from = ((index_t)(group * GROUP_OUT + o) * GROUP_IN + channel % GROUP_IN) * TAPS + tap;
+        sum += load_data(grad, (index_t)o * pixels)
+             * (float4)(load_data(weight, from), load_data(weight, from + TAPS), load_data(weight, from + 2 * TAPS), load_data(weight, from + 3 * TAPS));
+    }
+    return sum;
+}
+
+/* Quad h of a lane's pixel in its sums, in a tile where some are in doubt: unscaled, or made again. */
+static inline void settle_quad(
+    float sums[4][4], int h, int r, float unscaled, float4 by, __global const data_t *restrict grad_output,
+    __global const data_t *restrict weight, int2 where, int pixels, int channel, int tap)
+{
+    float4 column = (float4)(sums[2 * h][2 * r], sums[2 * h][2 * r + 1], sums[2 * h + 1][2 * r], sums[2 * h + 1][2 * r + 1]) * unscaled * by;
+    if (isnan(unscaled + by.s0 + by.s1 + by.s2 + by.s3)) column = column_again(grad_output, weight, where, pixels, channel, tap);
+    sums[2 * h][2 * r] = column.s0;
+    sums[2 * h][2 * r + 1] = column.s1;
+    sums[2 * h + 1][2 * r] = column.s2;
+    sums[2 * h + 1][2 * r + 1] = column.s3;
+}

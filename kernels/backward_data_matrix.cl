@@ -1,0 +1,301 @@
+/* backward_data_matrix: the gradients of input, offset and mask by matrix units, an implicit product whose sums are used where they are.
+ *
+ *     column[p][c]          = sum over outputs o of c's group: grad_output[o][p] * weight[o][c]                              at one tap
+ *     dot[corner][p]        = sum over channels c of a sample group: column[p][c] * (ring at p's corner)[c]
+ *     grad_mask             = blend(dot), grad_offset = mask * blend_dy(dot), mask * blend_dx(dot)
+ *     grad_ring[corner][c] += mask * column[p][c] * (weight of corner)
+ *
+ * Both factors are halves, sums are float32. float32 data is cut in two halves, and three products (high x high, low x high, high x low)
+ * give 22 bits; grad_output is scaled by a power of two of its pixel, the weight by one of its channel. A matrix unit truncates when it adds,
+ * so a chunk of outputs is summed from zero before it is added to the total by an ordinary addition. Columns of which halves can't hold a
+ * factor are summed once more from the operands as the caller has them.
+ *
+ * ring, grad_ring [..][C], channels innermost in a ring of zeros, see ring_last; grad_ring of float, zero before, what is added outside the
+ * image is dropped by ring_first. packed and unscale see pack_weight_back. offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output
+ * [N][O][P], weight [O][C/groups][K], grad_offset and grad_mask as the caller has them.
+ *
+ * Work-group i: pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips. Its grad_output stays in local memory. It takes
+ * TILE_OUT channels at a time, which lie in one group, and in one sample group or over whole ones, and tap after tap: a chunk's pixels stay
+ * in the cache while all taps read them. Warp w multiplies 32 pixels and 32 channels (see matrix_back), and goes back through its samples.
+ *
+ * Local memory: plan (see plan) and gates [PLAN_SETS][PLANS][TILE_PIXELS], of all taps, or of this and the next where there are many;
+ * halves, see grad_halves; weights [STAGES][STAGE], a ring of stages (see matrix_back)${"; dots [TILE_OUT / 32][TAPS][TILE_PIXELS], of corners" if dotted else ""}. */
+<%namespace name="plan" file="plan.cl"/>\
+<%namespace name="sample" file="sample.cl"/>\
+<%
+dots = needs_offset or needs_mask
+exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
+sum = "sum" if exact else "total"
+stage_vecs = chunk * tile_channels * parts // 8
+items = tile_pixels * tile_channels // 32
+%>\
+<%include file="types.cl"/>
+<%include file="shape.cl"/>
+<%include file="sample.cl"/>
+<%include file="ring.cl"/>
+<%include file="strips.cl"/>
+<%include file="plan.cl"/>
+<%include file="ring_vector.cl"/>
+<%include file="quads.cl"/>
+<%include file="matrix_back.cl"/>
+<%include file="matrix_nvidia.cl"/>
+<%include file="scale.cl"/>
+% if needs_input:
+<%include file="atomic.cl"/>
+% endif
+#define TILE_PIXELS ${tile_pixels}
+#define ITEMS (TILE_PIXELS * TILE_OUT / 32)
+#define WARPS_ACROSS (TILE_OUT / 32)
+#define DOUBT_BITS ${doubt_bits}
+#define PLANS ${plans}
+#define PLAN_SETS ${"TAPS" if keeps_plans else 2}
+#define PLANNED (PLANS * TILE_PIXELS)
+#define STAGES 2
+#define STAGE_VECS (STAGE / 8)
+#define SUM_CHUNKS (64 / CHUNK)
+#define GROUP_LANES (SAMPLE_CHANNELS < 16 ? SAMPLE_CHANNELS / 4 : 4) /* that have channels of one sample group, of four */
+#define PAIR(rows) ((rows) * 8 + lane / 8 * 2)
+#define PIXELS_A_LANE (GROUP_LANES > 1 ? 1 : 2) /* of two pixels' dots, those that a lane sums up */
+<%include file="grad_halves.cl"/>
+<%include file="back_products.cl"/>
+<%include file="planned_sample.cl"/>
+<%include file="back_samples.cl"/>
+<%def name="fetch_weights()">\
+{
+% for vec_ in range(0, stage_vecs, items):
+            ${"" if vec_ + items <= stage_vecs else "if (t + %d < STAGE_VECS) " % vec_}copy_ahead(weights + ahead % STAGES * STAGE_VECS + t + ${vec_}, stages + t + ${vec_});
+% endfor
+            stages += STAGE_VECS;
+            ++ahead;
+        }\
+</%def>\
+## Entry `at` of plan: sample group `in_tile` of the tile, at tap `tap`.
+<%def name="make_plan(in_tile, at)">\
+{
+                const int g = min(first_group + ${in_tile}, SAMPLE_GROUPS - 1);
+% if offset_groups:
+                const sample_t s = ${sample.here("g")};
+                gates[${at}] = (uchar)((s.counts_y ? 1 : 0) | (s.counts_x ? 2 : 0));
+% else:
+                gates[${at}] = 0;
+% endif
+                plan[${at}] = ${plan.here("g")};
+            }\
+</%def>\
+<%def name="zero(sums)">\
+#pragma unroll
+            for (int i = 0; i < 32; ++i) ${sums}[i / 16][i / 4 % 4][i % 4] = 0.0f;\
+</%def>\
+<%def name="store_gradients(dot)">\
+% if needs_mask:
+                store_mask(grad_mask, ENTRY(g) * pixels + pixel, blend(s, ${dot}));
+% endif
+% if needs_offset:
+                store_offset(grad_offset, 2 * ENTRY(g) * pixels + pixel, scale * blend_dy(s, ${dot}));
+                store_offset(grad_offset, (2 * ENTRY(g) + 1) * pixels + pixel, scale * blend_dx(s, ${dot}));
+% endif
+</%def>\
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+void backward_data_matrix(
+    __global const data_t *restrict grad_output,
+% if dots:
+    __global const data_t *restrict ring,
+% endif
+% if offset_groups:
+    __global const offset_t *restrict offset,
+% endif
+% if has_mask:
+    __global const mask_t *restrict mask,
+% endif
+    __global const uint4 *restrict packed,
+    __global const float4 *restrict unscale,
+    __global const data_t *restrict weight,
+% if needs_input:
+    __global float *grad_ring,
+% endif
+% if needs_offset:
+    __global offset_t *restrict grad_offset,
+% endif
+% if needs_mask:
+    __global mask_t *restrict grad_mask,
+% endif
+    int batch, int height, int width, int out_height, int out_width)
+{
+    __local plan_t plan[PLAN_SETS * PLANNED];
+    __local uchar gates[PLAN_SETS * PLANNED];
+    __local uint4 weights[STAGES * STAGE_VECS];
+    __local uint4 grads[PARTS * GRAD_PART / 8];
+    __local float unscaled[TILE_PIXELS];
+    __local int2 places[TILE_PIXELS]; /* image and pixel */
+    __local int doubted[1];
+% if dotted:
+    __local float dots[WARPS_ACROSS * TAPS * TILE_PIXELS * 4];
+% endif
+    __local ushort *halves = (__local ushort *)grads;
+    __local float4 *counted = (__local float4 *)weights; /* before there are any */
+    const int t = (int)get_local_id(0);
+    const int lane = t % 32;
+    const int warp_pixel = t / 32 % (TILE_PIXELS / 32) * 32;
+    const int across = t / TILE_PIXELS; /* its warp's place along the channels */
+    const int own_channel = across * 32 + 4 * (lane % 8); /* in the tile, the first of its quad */
+    const int below = (width + 1) * IN_CHANNELS;
+    const int pixels = out_height * out_width;
+    const long first = (long)get_group_id(0) * TILE_PIXELS;
+    const int real_pixels = (int)min((long)TILE_PIXELS, (long)batch * pixels - first);
+    const long at = first + min(t % TILE_PIXELS, real_pixels - 1);
+    const int n = (int)(at / pixels);
+    const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+    const int oy = p.x, ox = p.y;
+    const index_t pixel = (index_t)oy * out_width + ox;
+    if (t < TILE_PIXELS) places[t] = (int2)(n, (int)pixel);
+
+    for (int tile = 0; tile < GROUPS * TILES; ++tile) {
+        const int group = tile / TILES;
+        const int in_group = tile % TILES * TILE_OUT;
+        const int first_channel = group * GROUP_IN + in_group;
+        const int first_group = first_channel / SAMPLE_CHANNELS;
+        const int real = GROUP_IN % TILE_OUT == 0 || in_group + own_channel < GROUP_IN;
+        __global const float4 *own_unscale = unscale + (tile * TILE_OUT + own_channel) / 4;
+        __global const uint4 *stages = packed + (index_t)tile * TAPS * CHUNKS * STAGE_VECS;
+        int ahead = 0;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (t == 0) doubted[0] = 0;
+        if (in_group == 0)
+            load_grad_halves(grad_output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels + pixel, pixels, halves, unscaled, counted);
+        ${fetch_weights()}
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (isnan(unscaled[t % TILE_PIXELS] + dot_quad(own_unscale[0], (float4)(1.0f)))) doubted[0] = 1;
+% if keeps_plans:
+        if (first_channel % SAMPLE_CHANNELS == 0) {
+            for (int i = t / TILE_PIXELS; i < TAPS * PLANS; i += STRIPES) {
+                const int tap = i / PLANS;
+                ${make_plan("i % PLANS", "i * TILE_PIXELS + t % TILE_PIXELS")}
+            }
+% if dotted:
+            for (int i = t; i < WARPS_ACROSS * TAPS * TILE_PIXELS * 4; i += ITEMS) dots[i] = 0.0f;
+% endif
+        }
+% endif
+
+        for (int tap = 0; tap < TAPS; ++tap) {
+            const int set = tap % PLAN_SETS * PLANNED;
+            const int own_plans = set + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0) * TILE_PIXELS;
+% if not keeps_plans:
+            for (int i = t / TILE_PIXELS; i < PLANS; i += STRIPES) {
+                ${make_plan("i", "set + i * TILE_PIXELS + t % TILE_PIXELS")}
+            }
+% endif
+            float total[2][4][4];
+            ${zero("total")}
+% if exact:
+            float sum[2][4][4];
+% endif
+            for (int chunk = 0; chunk < CHUNKS; ++chunk) {
+                publish_copies();
+                barrier(CLK_LOCAL_MEM_FENCE);
+                __local const uint4 *stage = weights + ((tap * CHUNKS + chunk) % STAGES * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS) + lane;
+                if (ahead < TAPS * CHUNKS) ${fetch_weights()}
+% if exact:
+                if (chunk % SUM_CHUNKS == 0) {
+                    ${zero("sum")}
+                }
+% endif
+                add_products(${sum}, halves, stage, chunk * CHUNK, warp_pixel);
+% if exact:
+                if (chunk % SUM_CHUNKS == SUM_CHUNKS - 1 || chunk == CHUNKS - 1) {
+                    #pragma unroll
+                    for (int i = 0; i < 32; ++i) total[i / 16][i / 4 % 4][i % 4] += sum[i / 16][i / 4 % 4][i % 4];
+                }
+% endif
+            }
+
+            const int doubtful = doubted[0];
+            const float4 by = doubtful ? (float4)(1.0f) : own_unscale[0];
+            if (doubtful) {
+                #pragma unroll
+                for (int i = 0; i < 8; ++i) { /* quad i % 2 of the lane's pixel i / 2 */
+                    const int row = warp_pixel + i / 2 * 8 + lane / 4, c = across * 32 + i % 2 * 16 + lane % 4 * 4;
+                    if (in_group + c < GROUP_IN)
+                        settle_quad(total[i / 4], i % 2, i / 2 % 2, unscaled[row], unscale[(tile * TILE_OUT + c) / 4],
+                                    grad_output, weight, places[row], pixels, first_channel + c, tap);
+                }
+            }
+            /* From here on, column[rows][i] is the lane's quad of pixel warp_pixel + PAIR(rows) + i. */
+            float4 column[4][2];
+            #pragma unroll
+            for (int rows = 0; rows < 4; ++rows) pair_up(total[rows / 2], rows % 2, column[rows]);
+            #pragma unroll
+            for (int rows = 0; rows < 4; ++rows) {
+                #pragma unroll
+                for (int i = 0; i < 2; ++i) column[rows][i] = column[rows][i] * (doubtful ? 1.0f : unscaled[warp_pixel + PAIR(rows) + i]) * by;
+            }
+            __local const plan_t *its = plan + own_plans + warp_pixel;
+% if needs_input:
+            const int adds = real ? real_pixels - warp_pixel : 0; /* pixels, of the warp's */
+            const int heap = in_one_cell(its);
+            if (heap) add_heap(grad_ring + first_channel + own_channel, column, its, adds, below);
+% endif
+% if dots:
+            float dot[4][2][4];
+% endif
+            #pragma unroll
+            for (int rows = 0; rows < 4; ++rows) {
+                #pragma unroll
+                for (int i = 0; i < 2; ++i) {
+                    const plan_t at = its[PAIR(rows) + i];
+                    const index_t from = real ? (index_t)PLAN_PIXEL(at) * IN_CHANNELS + first_channel + own_channel : 0; /* there are zeros */
+% if dots:
+                    __global const data_t *corner = ring + from;
+                    dot[rows][i][0] = dot_quad(column[rows][i], load_ring(corner));
+% if offset_groups:
+                    dot[rows][i][1] = dot_quad(column[rows][i], load_ring(corner + IN_CHANNELS));
+                    dot[rows][i][2] = dot_quad(column[rows][i], load_ring(corner + below));
+                    dot[rows][i][3] = dot_quad(column[rows][i], load_ring(corner + below + IN_CHANNELS));
+% endif
+% endif
+% if needs_input:
+                    if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap) add_to_corners(grad_ring + from, at, column[rows][i], below);
+% endif
+                }
+            }
+% if dots:
+            #pragma unroll
+            for (int rows = 0; rows < 4; ++rows) {
+% if dotted:
+                dots[((across * TAPS + tap) * TILE_PIXELS + warp_pixel + rows * 8 + lane / 4) * 4 + lane % 4] += summed_dot(dot[rows]);
+% else:
+                #pragma unroll
+                for (int turn = 0; turn < PIXELS_A_LANE; ++turn) {
+                    const int in_warp = PAIR(rows) + ${"(PIXELS_A_LANE == 1 ? lane % 2 : turn)"};
+                    float sum_of[4];
+                    sum_dots(dot[rows], turn, sum_of);
+                    if (warp_pixel + in_warp < real_pixels && real && lane % GROUP_LANES < 2) {
+                        const sample_t s = planned_sample(its[in_warp], gates[own_plans + warp_pixel + in_warp]);
+                        const acc_t scale = its[in_warp].y;
+                        const int2 where = places[warp_pixel + in_warp];
+                        const int n = where.x, g = first_group + own_channel / SAMPLE_CHANNELS;
+                        const index_t pixel = where.y;
+${store_gradients("sum_of")}\
+                    }
+                }
+% endif
+            }
+% endif
+        }
+% if dotted:
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if ((group * GROUP_IN + min(in_group + TILE_OUT, GROUP_IN)) % SAMPLE_CHANNELS == 0)
+            for (int i = t / TILE_PIXELS; i < TAPS * PLANS && t % TILE_PIXELS < real_pixels; i += STRIPES) {
+                const int tap = i / PLANS, g = first_group + i % PLANS;
+                const plan_t its = plan[i * TILE_PIXELS + t % TILE_PIXELS];
+                const sample_t s = planned_sample(its, gates[i * TILE_PIXELS + t % TILE_PIXELS]);
+                const acc_t scale = its.y;
+                float dot[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+                for (int w = 0; w < WARPS_ACROSS / PLANS; ++w)
+                    for (int q = 0; q < 4; ++q)
+                        dot[q] += dots[(((i % PLANS * (WARPS_ACROSS / PLANS) + w) * TAPS + tap) * TILE_PIXELS + t % TILE_PIXELS) * 4 + q];
+${store_gradients("dot")}\
+            }
+% endif
+    }
+}

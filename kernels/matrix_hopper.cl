@@ -1,0 +1,35 @@
+/* Hopper's matrix unit, wgmma: sums += samples x weights, 64 pixels a warpgroup of 4 warps, as matrix_nvidia has it.
+ *
+ * What NVIDIA's OpenCL compiler doesn't assemble stands in PTX comments that begin with sm_90a; ptx.py brings it out. */
+
+/* Local memory as its descriptors say it: address / 16, then the steps / 16 between blocks of 8 places (128 bytes) and 8 columns (256). */
+static inline ulong described(__local const void *weights)
+{
+    uint address;
+    asm("cvt.u32.u64 %0, %1;" : "=r"(address) : "l"(weights));
+    return (ulong)((address >> 4) & 0x3fffu) | 8ul << 16 | 16ul << 32;
+}
+
+/* What was written to registers is seen by the products that follow. */
+static inline void begin_products(void) { asm volatile("/*sm_90a wgmma.fence.sync.aligned; */" ::: "memory"); }
+static inline void close_products(void) { asm volatile("/*sm_90a wgmma.commit_group.sync.aligned; */" ::: "memory"); }
+
+<% sums = tile_out // 2 %>\
+<%def name="product(sums)">\
+wgmma.mma_async.sync.aligned.m64n${tile_out}k16.f32.f16.f16 {${", ".join("%%%d" % n for n in range(sums))}}, \
+{%${sums}, %${sums + 1}, %${sums + 2}, %${sums + 3}}, %${sums + 4}, keep, 1, 1, 0;\
+</%def>\
+/* sums (+)= one step's product, for TILE_OUT columns; begun, not done. Without `keep`, what was in sums is forgotten. */
+static inline void multiply(float *sum, const uint *a, ulong weights, int keep)
+{
+    asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %${sums + 5}, 0;\n/*sm_90a ${product(sums)} */\n}"
+        : ${", ".join('"+f"(sum[%d])' % n for n in range(sums))}
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(weights), "r"(keep) : "memory");
+}
+
+/* Wait until the sums are there. Then the registers of the samples are free again; that they are named keeps them from other use until
+ * then. */
+static inline void products_done(float *sum, uint *a)
+{
+    asm volatile("/*sm_90a wgmma.wait_group.sync.aligned 0; */" : ${", ".join(['"+f"(sum[%d])' % n for n in range(sums)] + ['"+r"(a[%d])' % n for n in range(8 * vec // 4 * parts)])} :: "memory");
+}
