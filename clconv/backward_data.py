@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clconv import backward_data_matrix, backward_data_tile
+from clconv import backward_data_matrix, backward_data_tile, backward_grouped
 from clconv.atomics import ATOMIC_OPTIONS, atomic_add, contenders
 from clconv.problem import Problem
 from clconv.runs import (
@@ -189,8 +189,9 @@ def _block_launch(request: Request, tile: Tile, parts: int, count: int, device: 
 
 VARIANTS = (
     Variant("block", refuses, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
+    backward_grouped.DATA,
     backward_data_matrix.VARIANT,
+    backward_data_tile.VARIANT,
     Variant("plain", _plain_supports, _tiles, _plain_schedule, lambda request, device: device.kind != "cpu", guarded=False),
-    backward_data_tile.VARIANT,  # behind plain until a card has timed it; the tuner takes it where it is faster
     Variant("owner", lambda request, device: None, _tiles, _owner_schedule, guarded=False),
 )

@@ -3,7 +3,7 @@
 from math import prod
 from typing import TYPE_CHECKING
 
-from clconv import backward_weight_tile
+from clconv import backward_grouped, backward_weight_tile
 from clconv.row_sums import PARTIAL_BYTES, RowSum, bias_steps
 from clconv.runs import FLUSH_DENORMALS, Run, channels_last, chunk_tiles, joined, narrow, refuses, threads, wide
 from clconv.schedule import (
@@ -115,6 +115,7 @@ VARIANTS = (
         _block_schedule,
         suits=lambda request, device: device.kind == "cpu",
     ),
+    backward_grouped.WEIGHT,
+    backward_weight_tile.VARIANT,
     Variant("plain", lambda request, device: None, _tiles, _plain_schedule, guarded=False),
-    backward_weight_tile.VARIANT,  # behind plain until a card has timed it; the tuner takes it where it is faster
 )

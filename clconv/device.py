@@ -58,9 +58,9 @@ class Device:
         Arithmetic in double and half precision; sub-group functions.
     base_alignment : int
         Bytes that the origin of a sub-buffer must be a multiple of.
-    atomic_float32, atomic_float64 : {"ext", "nvidia_quads", "nvidia", "amd", "cas"} or None
-        Best way to add atomically in global memory: cl_ext_float_atomics, NVIDIA's inline PTX, AMD's builtin, or a loop of
-        compare-and-swap. None: no way at all (64 bits only).
+    atomic_float32, atomic_float64 : {"ext", "nvidia", "nvidia_quads", "amd", "cas"} or None
+        Best way to add atomically in global memory: cl_ext_float_atomics, NVIDIA's inline PTX (from Hopper on four at once), AMD's
+        builtin, or a loop of compare-and-swap. None: no way at all (64 bits only).
     matrix_units : tuple of str
         Ways to its matrix units that this library has kernels for: "wgmma", "mma", "dmma" (NVIDIA), "mfma", "wmma" (AMD), "dpas8",
         "dpas16" (Intel). Beside those of AMD and Intel, "emulated" means that plain C does what they would, for tests.

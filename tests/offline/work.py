@@ -19,6 +19,7 @@ PROBLEMS = {
     "small": problem_of((1, 64, 20, 20), (64, 64, 3, 3), padding=1, mask=True),
     "conv": problem_of(**_SHAPES, offset_groups=None),
     "groups": problem_of((64, 96, 57, 40), (96, 48, 3, 3), 4, stride=2, padding=1, convention="chainer", bias=False),
+    "narrow": problem_of(**_SHAPES | {"weight": (64, 8, 3, 3)}, mask=True),
     "float16": problem_of(**_SHAPES, mask=True, convention="mmcv", dtypes={"input": "float16", "offset": "float32", "mask": "float32"}),
     "bfloat16": problem_of(**_SHAPES, mask=True, convention="openvino", nonfinite="zero", dtypes={"input": "bfloat16"}),
     "float64": problem_of(**_SHAPES, mask=True, dtypes={"input": "float64"}),
