@@ -64,6 +64,20 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
     return bool(on_device)
 
 
+def looks_of(arrays: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """All that checks ask of device arrays, as one value, so that what looks the same need not be checked again; None with others."""
+    looks: list[Any] = []
+    for array in arrays.values():
+        if array is None:
+            looks.append(None)
+        elif isinstance(array, cla.Array):
+            room = getattr(array.base_data, "size", None)
+            looks.append((array.shape, array.strides, array.dtype, array.offset, array.nbytes, room, array.queue, array.context))
+        else:
+            return None
+    return tuple(looks)
+
+
 def _check_host(others: Mapping[str, Any], on_device: list[str]) -> None:
     """What isn't pyopencl's must be NumPy's, without masks, and beside nothing of pyopencl's."""
     for name, array in others.items():

@@ -4,14 +4,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from threading import Lock
 
 import numpy as np
 import pyopencl as cl
 
 from clconv.errors import DeviceError, OutOfMemoryError
-from clconv.program import compiled
+from clconv.program import Compiled, compiled
 from clconv.schedule import Fill, Kernel, Launch, Schedule, Step, round_up
 
 log = logging.getLogger("clconv")
@@ -51,34 +50,46 @@ def allocate(context: cl.Context, device: cl.Device, name: str, size: int) -> cl
         return cl.Buffer(context, cl.mem_flags.READ_WRITE, max(size, 1))
 
 
-def run(
-    steps: Sequence[Step], queue: cl.CommandQueue, buffers: Mapping[str, cl.Buffer], wait_for: Sequence[cl.Event] = ()
-) -> list[cl.Event]:
-    """Enqueue the steps one after another and return what a later command has to wait for.
+class Sequel:
+    """Steps to enqueue on one queue one after another, as often as wanted; kernels are built when they are first enqueued.
 
     Where the queue may run commands out of order, each step waits for the one before it.
     """
-    events = list(wait_for)
-    context, device, in_order = queue.context, queue.device, _in_order(queue)
-    traced, logged = _traced.get(), log.isEnabledFor(logging.INFO)
-    for number, step in enumerate(steps):
-        launch = _zero(step.buffer, buffers[step.buffer].size) if isinstance(step, Fill) else step
-        kernel = compiled(context, device, launch.kernel)
-        if logged:
-            log.info("launch %s, global %s, local %s", launch.kernel.name, launch.global_size, launch.local_size)
-        try:
-            event = kernel.enqueue(queue, launch, [buffers[name] for name in launch.buffers], None if in_order and number else events)
-        except cl.Error as error:
-            raise _account(error, device, f"launching {launch.kernel.name}") from error
-        if traced is not None:
-            traced.append((launch.kernel.name, event))
-        events = [event]
-    return events
+
+    def __init__(self, steps: Sequence[Step], queue: cl.CommandQueue) -> None:
+        self._steps = steps
+        self._queue = queue
+        self._in_order = not queue.properties & cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
+        self._compiled: dict[Kernel, Compiled] = {}
+
+    def enqueue(self, buffers: Mapping[str, cl.Buffer], wait_for: Sequence[cl.Event] = ()) -> list[cl.Event]:
+        """Enqueue the steps and return what a later command has to wait for."""
+        events = list(wait_for)
+        traced, logged = _traced.get(), log.isEnabledFor(logging.INFO)
+        for number, step in enumerate(self._steps):
+            launch = _zero(step.buffer, buffers[step.buffer].size) if isinstance(step, Fill) else step
+            if logged:
+                log.info("launch %s, global %s, local %s", launch.kernel.name, launch.global_size, launch.local_size)
+            kernel = self._compiled.get(launch.kernel) or self._build(launch.kernel)
+            given = [buffers[name] for name in launch.buffers]
+            try:
+                event = kernel.enqueue(self._queue, launch, given, None if self._in_order and number else events)
+            except cl.Error as error:
+                raise _account(error, self._queue.device, f"launching {launch.kernel.name}") from error
+            if traced is not None:
+                traced.append((launch.kernel.name, event))
+            events = [event]
+        return events
+
+    def _build(self, kernel: Kernel) -> Compiled:
+        return self._compiled.setdefault(kernel, compiled(self._queue.context, self._queue.device, kernel))
 
 
-@lru_cache(maxsize=64)
-def _in_order(queue: cl.CommandQueue) -> bool:
-    return not queue.properties & cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
+def run(
+    steps: Sequence[Step], queue: cl.CommandQueue, buffers: Mapping[str, cl.Buffer], wait_for: Sequence[cl.Event] = ()
+) -> list[cl.Event]:
+    """Enqueue steps once, as `Sequel.enqueue` does."""
+    return Sequel(steps, queue).enqueue(buffers, wait_for)
 
 
 @contextmanager

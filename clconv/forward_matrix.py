@@ -1,6 +1,8 @@
 """The forward pass by matrix units, halves in, float32 sums: a variant for each way to reach NVIDIA's."""
 
+from collections.abc import Mapping
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,7 @@ from clconv.schedule import (
     Value,
     Variant,
     ceil_div,
+    lanes,
     present,
     round_up,
     sizes,
@@ -31,6 +34,10 @@ _PLAN_BYTES = 16
 PACK_ITEMS = 256
 _BUSY = 0.8
 """Work-groups a compute unit that a tile must make, or a smaller one is taken; measured on an H100."""
+_SUM_OUT = 8
+"""Outputs of a work-item that adds up partial sums."""
+_BEGIN, _SUM, _SUM_MEBIBYTE = 10.0, 15.0, 0.4
+"""In steps: what a work-group takes to begin and end, one more launch, a MiB of partial sums written and read; from times on an H100."""
 DOUBT_BITS = {2: 18, 1: 27}
 """By parts of a factor: how far below the largest a number may lie. Halves reach 39 bits below it, and 21 or 12 of them must be left."""
 
@@ -80,12 +87,34 @@ def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ..
     fits = [tile for tile in tiles if tile["tile_pixels"] <= most_pixels and _local_bytes(problem, tile) <= device.local_memory]
 
     def groups(tile: Tile) -> int:
-        return ceil_div(problem.out_pixels, tile["tile_pixels"]) * problem.groups * ceil_div(problem.group_out, tile["tile_out"])
+        return _groups(problem, tile)
 
     if problem.group_out > 64:  # halves of the outputs come before halves of the pixels, whose weights are fetched more often
         fits.sort(key=lambda tile: tile["tile_pixels"] < 128)
     busy = [tile for tile in fits if groups(tile) >= _BUSY * device.compute_units]
-    return tuple(dict.fromkeys([*busy, *sorted(fits, key=groups, reverse=True)]))
+    split = {tile: _split(problem, device, tile) for tile in fits}
+    first = split[fits[0]] if fits else ()
+    return tuple(dict.fromkeys([*first, *busy, *sorted(fits, key=groups, reverse=True), *chain(*split.values())]))
+
+
+def _groups(problem: Problem, tile: Tile) -> int:
+    """Work-groups of a tile that isn't split."""
+    return ceil_div(problem.out_pixels, tile["tile_pixels"]) * problem.groups * ceil_div(problem.group_out, tile["tile_out"])
+
+
+def _split(problem: Problem, device: "Device", tile: Tile) -> tuple[Tile, ...]:
+    """The tile with its chunks of channels shared out in the two ways that promise most, if they promise more than it does whole."""
+    chunks = ceil_div(problem.group_in, _chunk(problem))
+    sums = problem.out_pixels * problem.out_channels * 4
+
+    def steps(splits: int) -> float:
+        rounds = ceil_div(_groups(problem, tile) * splits, device.compute_units)
+        after = _SUM + splits * sums / (1 << 20) * _SUM_MEBIBYTE if splits > 1 else 0.0
+        return rounds * (_BEGIN + ceil_div(chunks, splits) * problem.taps) + after
+
+    ways = dict.fromkeys(ceil_div(chunks, each) for each in range(1, chunks + 1))
+    best = sorted((splits for splits in ways if splits > 1 and steps(splits) < steps(1)), key=steps)[:2]
+    return tuple(Tile.of(**dict(tile.sizes), splits=splits) for splits in best)
 
 
 def _shapes(unit: str, tile_out: int, request: Request, device: "Device") -> tuple[tuple[int, int], ...]:
@@ -125,14 +154,30 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     pack, kept = _pack(unit, problem, tile)
     tiles = problem.groups * ceil_div(problem.group_out, tile["tile_out"])
     blocks = ceil_div(problem.out_pixels, tile["tile_pixels"])
-    special = specialisation(problem) | {"wide": ring_wide(problem)}
-    way: dict[str, Value] = {"unit": unit, "parts": parts(problem), "vec": _vec(problem), **dict(tile.sizes)}
+    splits = dict(tile.sizes).get("splits", 1)
+    elements = splits * problem.out_pixels * problem.out_channels
+    special = specialisation(problem) | {"wide": ring_wide(problem) or elements >= 1 << 31}
+    way: dict[str, Value] = {"unit": unit, "parts": parts(problem), "vec": _vec(problem), **dict(tile.sizes), "splits": splits}
     plans = chunk_plans(problem, problem.group_in, _chunk(problem))
-    operands = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *kept, *present(problem, "bias"))
-    items = 2 * tile["tile_pixels"]
     kernel = Kernel.of("forward_matrix", {**way, "plans": plans, **special})
-    product = Launch(kernel, (*operands, "input", "weight", "output"), sizes(problem), (blocks * items, tiles), (items, 1))
-    return Schedule(unit, tile, (product,), ring, (transpose,), (pack,), kept, _both(transpose, pack))
+    items = 2 * tile["tile_pixels"]
+    sampled = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *kept)
+    if splits == 1:
+        operands = (*sampled, *present(problem, "bias"), "input", "weight", "output")
+        product = Launch(kernel, operands, sizes(problem), (blocks * items, tiles), (items, 1))
+        return Schedule(unit, tile, (product,), ring, (transpose,), (pack,), kept, _both(transpose, pack))
+    product = Launch(kernel, (*sampled, "partial_output"), sizes(problem), (blocks * items, tiles, splits), (items, 1, 1))
+    steps = (product, _sum(problem, device, splits, special))
+    return Schedule(unit, tile, steps, {**ring, "partial_output": 4 * elements}, (transpose,), (pack,), kept, _both(transpose, pack))
+
+
+def _sum(problem: Problem, device: "Device", splits: int, special: Mapping[str, Value]) -> Launch:
+    """The launch that makes the output from its partial sums."""
+    size = lanes(device)
+    blocks = problem.groups * ceil_div(problem.group_out, _SUM_OUT)
+    operands = ("partial_output", *present(problem, "input", "offset", "mask", "weight", "bias", "output"))
+    kernel = Kernel.of("forward_sum", {"splits": splits, "item_out": _SUM_OUT, **special})
+    return Launch(kernel, operands, sizes(problem), (round_up(problem.out_pixels, size), blocks), (size, 1))
 
 
 def _both(transpose: Launch, pack: Launch) -> Launch:

@@ -9,10 +9,10 @@ import pyopencl as cl
 import pyopencl.array as cla
 
 from clconv import selfcheck, tuning
-from clconv.arrays import Door, common_queue
+from clconv.arrays import Door, common_queue, looks_of
 from clconv.device import Device
 from clconv.errors import ProblemError
-from clconv.execute import Workspace, copy_of, run
+from clconv.execute import Sequel, Workspace, copy_of, run
 from clconv.geometry import flag
 from clconv.gradients import Gradients
 from clconv.numpy_arrays import NumpyDoor
@@ -115,6 +115,8 @@ class Plan:
             raise ProblemError(f"variants: expected a mapping from passes to names of variants, got {variants!r}")
         self._variants = dict(variants)
         self._weight: dict[str, Any] = {}
+        self._admitted: dict[str, tuple[Any, bool]] = {}
+        self._sequels: dict[tuple[Schedule, bool], Sequel] = {}
         self._schedules: dict[tuple[str, frozenset[str]], Schedule] = {}
         if unknown := set(self._variants) - set(tuning.PASSES):
             raise ProblemError(f"variants: expected names out of {', '.join(tuning.PASSES)}, got {', '.join(sorted(map(repr, unknown)))}")
@@ -188,8 +190,7 @@ class Plan:
     def forward(self, input: Any, offset: Any = None, weight: Any = None, bias: Any = None, mask: Any = None, *, out: Any = None) -> Any:
         """The output, shape (N, O, OH, OW); operands as in `deform_conv2d`, `weight` unless `set_weight` was called."""
         operands = {"input": input, "offset": offset, "weight": weight, "bias": bias, "mask": mask}
-        unbatched = self._check(operands, {"out": out})
-        door = self._door({**operands, "out": out})
+        door, unbatched = self._admit("forward", {**operands, "out": out})
         buffers = self._read(door, operands)
         buffers["output"] = door.write("output", self._shape("output", unbatched), self.problem.dtype, out)
         return self._finish(door, self._schedule("forward", frozenset()), buffers, ("output",))["output"]
@@ -199,9 +200,8 @@ class Plan:
     ) -> Gradients:
         """The gradients that `needs` names (None: all that the problem has); operands as in `deform_conv2d_backward`."""
         operands = {"input": input, "offset": offset, "weight": weight, "mask": mask}
-        unbatched = self._check({**operands, "bias": bias}, {"grad_output": grad_output}, absent=("bias",))
+        door, unbatched = self._admit("backward", {**operands, "grad_output": grad_output, "bias": bias})
         wanted = check_needs(needs, self.problem)
-        door = self._door({"grad_output": grad_output, **operands})
         buffers = self._read(door, {"grad_output": grad_output, **operands})
         names = tuple(name for name in OPERANDS if name in wanted)
         for name in names:
@@ -209,13 +209,25 @@ class Plan:
         results = self._finish(door, self._backward_schedule(wanted), buffers, tuple(f"grad_{name}" for name in names))
         return Gradients(**{name: results.get(f"grad_{name}") for name in OPERANDS})
 
-    def _check(self, operands: Mapping[str, Any], others: Mapping[str, Any], absent: tuple[str, ...] = ()) -> bool:
-        unbatched = check(self.problem, {**operands, **others})
-        kept = ("weight",) if self._weight else ()
+    def _admit(self, which: str, arrays: Mapping[str, Any]) -> tuple[Door, bool]:
+        """The door for the arrays of a call, and whether it is unbatched, after all checks; unless they look as the last ones did."""
+        looks = looks_of(arrays), bool(self._weight)
+        admitted, unbatched = self._admitted.get(which, (None, False))
+        if looks == admitted:
+            return OpenCLDoor(self.queue, self.device), unbatched
+        unbatched = self._check(which, arrays)
+        door = self._door({name: array for name, array in arrays.items() if which == "forward" or name != "bias"})
+        if looks[0] is not None:
+            self._admitted[which] = looks, unbatched
+        return door, unbatched
+
+    def _check(self, which: str, arrays: Mapping[str, Any]) -> bool:
+        unbatched = check(self.problem, arrays)
+        absent = (*(("weight",) if self._weight else ()), *(("bias",) if which == "backward" else ()))
         for name in self.problem.operands():
-            if operands[name] is None and name not in absent + kept:
+            if arrays[name] is None and name not in absent:
                 raise ProblemError(f"{name}: expected an array of shape {self.problem.shapes()[name]}, got None")
-        if "grad_output" in others and others["grad_output"] is None:
+        if which == "backward" and arrays["grad_output"] is None:
             raise ProblemError("grad_output: expected an array, got None")
         return unbatched
 
@@ -257,8 +269,11 @@ class Plan:
     def _launch(self, schedule: Schedule, buffers: dict[str, Any], events: list[cl.Event]) -> list[cl.Event]:
         """Enqueue a schedule, without what `set_weight` prepared."""
         prepared = schedule.kept.keys() <= buffers.keys()
+        sequel = self._sequels.get((schedule, prepared))
+        if sequel is None:
+            sequel = self._sequels[schedule, prepared] = Sequel(schedule.in_order(prepared), self.queue)
         temporaries, busy = self._workspace.borrow(self.queue, schedule, prepared)
-        events = run(schedule.in_order(prepared), self.queue, {**buffers, **temporaries}, events + busy)
+        events = sequel.enqueue({**buffers, **temporaries}, events + busy)
         self._workspace.give_back(schedule, temporaries, events)
         return list(events)
 

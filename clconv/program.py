@@ -14,7 +14,7 @@ import pyopencl as cl
 
 from clconv import nvidia
 from clconv.errors import BuildError
-from clconv.schedule import Kernel, Launch
+from clconv.schedule import Kernel, Launch, Scalar
 from clconv.source import render
 
 log = logging.getLogger("clconv")
@@ -25,19 +25,29 @@ CAPACITY = 1024
 
 @dataclass
 class Compiled:
-    """A kernel that can be launched from several threads: setting arguments and enqueueing is one step under a lock."""
+    """A kernel that can be launched from several threads: setting arguments and enqueueing is one step under a lock.
+
+    `scalars` are those that were set last: most launches of a kernel have the same, and pyopencl takes longer for them than for buffers.
+    """
 
     kernel: cl.Kernel
     lock: threading.Lock = field(default_factory=threading.Lock)
     typed: bool = False
+    scalars: tuple[Scalar, ...] | None = None
 
     def enqueue(self, queue: cl.CommandQueue, launch: Launch, buffers: Sequence[cl.Buffer], wait_for: list[cl.Event] | None) -> cl.Event:
         """Enqueue one launch, after `wait_for`."""
         with self.lock:
-            if not self.typed:  # pyopencl sets arguments 20 times faster when it knows their types
-                self.kernel.set_scalar_arg_dtypes([None] * len(buffers) + [scalar.dtype for scalar in launch.scalars])
-                self.typed = True
-            self.kernel.set_args(*buffers, *launch.scalars)
+            if self.scalars == launch.scalars:
+                for index, buffer in enumerate(buffers):
+                    self.kernel.set_arg(index, buffer)
+            else:
+                if not self.typed:  # pyopencl sets arguments 20 times faster when it knows their types
+                    self.kernel.set_scalar_arg_dtypes([None] * len(buffers) + [scalar.dtype for scalar in launch.scalars])
+                    self.typed = True
+                self.scalars = None  # if an argument is refused, some are set and some aren't
+                self.kernel.set_args(*buffers, *launch.scalars)
+                self.scalars = launch.scalars
             return cl.enqueue_nd_range_kernel(queue, self.kernel, launch.global_size, launch.local_size, wait_for=wait_for)
 
 

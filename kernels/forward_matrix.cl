@@ -11,8 +11,11 @@
  * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them. A tile of which an output isn't finite, as it
  * also is where no half can hold a factor, is done once more from input and weight as the caller has them (see again).
  *
- * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, times tile j % TILES of the outputs of
- * group j / TILES. Team w, of 128 work-items, owns 64 pixels and all TILE_OUT outputs, warp v of a team 16 of them; its lanes sample what
+ * With SPLITS > 1, so many work-groups share a tile's chunks of channels, and write sums without bias, partial [SPLITS][N][O][P], which
+ * forward_sum adds up: for maps of few pixels, of which there would be too few tiles.
+ *
+ * Work-group (i, j, part): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, times tile j % TILES of the outputs
+ * of group j / TILES. Team w, of 128 work-items, owns 64 pixels and all TILE_OUT outputs, warp v of a team 16 of them; its lanes sample what
  * they need as their share of the factor (see matrix), so each sample is made once. Channels outside, taps inside: a chunk's pixels stay
  * in the cache while all taps read them. A step is one chunk at one tap: while step s is multiplied, the corners of step s + 1 become
  * samples, those of step s + 2 are fetched, and so are its weights.
@@ -48,14 +51,25 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 #define STAGES 4
 #define STAGE_VECS (STAGE / 8)
 #define TOTALS (TILE_OUT / 2)
-#define STEPS_IN_ALL (CHUNKS * TAPS)
+% if splits > 1:
+#define FIRST_CHUNK ((int)get_group_id(2) * CHUNKS / ${splits})
+#define END_CHUNK (((int)get_group_id(2) + 1) * CHUNKS / ${splits})
+% else:
+#define FIRST_CHUNK 0
+#define END_CHUNK CHUNKS
+% endif
 #define SUM_TAPS 3
 #define BATCH (PLANS > 1 ? 9 : 5) /* plans that a work-item makes at a time, so that their loads overlap */
 #define RAWS (2 * ${corners})
 #define ROWS_AHEAD ${rows_ahead} /* of a lane's two rows (or pairs of them), how many have their corners fetched a step ahead */
 
 <%include file="matrix_samples.cl"/>
+% if unit == "mma":
+<%include file="matrix_step.cl"/>
+% endif
+% if splits == 1:
 <%include file="again.cl"/>
+% endif
 <%def name="fetch_weights()">\
 {
 % for i in range(-(-stage_vecs // items)):
@@ -67,15 +81,15 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 </%def>\
 <%def name="fetch_corners()">\
 {
-            if (tap == 0 && chunk < CHUNKS && new_plans(first_channel, chunk)) {
+            if (tap == 0 && chunk < END_CHUNK && new_plans(first_channel, chunk)) {
                 team_barrier();
                 plans = plans + 1 < 3 ? plans + 1 : 0;
                 make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}
                            min(first + t % TEAM_PIXELS, end - 1), first_channel, chunk, height, width, out_height, out_width);
             }
-            fetch(ring, plan + tap * TEAM_PIXELS + pair_row, first_channel, min(chunk, CHUNKS - 1), below, raw);
+            fetch(ring, plan + tap * TEAM_PIXELS + pair_row, first_channel, min(chunk, END_CHUNK - 1), below, raw);
 % if rows_ahead == 2:
-            fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, CHUNKS - 1), below, raw + RAWS);
+            fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, END_CHUNK - 1), below, raw + RAWS);
 % endif
         }\
 </%def>\
@@ -86,11 +100,11 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 % if rows_ahead == 2:
             sample_rows(raw + RAWS, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${into});
             publish_copies();
-            if (ahead < STEPS_IN_ALL) ${fetch_weights()}
+            if (ahead < steps) ${fetch_weights()}
 % else:
             publish_copies();
-            if (ahead < STEPS_IN_ALL) ${fetch_weights()}
-            fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, CHUNKS - 1), below, raw);
+            if (ahead < steps) ${fetch_weights()}
+            fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, END_CHUNK - 1), below, raw);
             sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${into});
 % endif
             if (++tap == TAPS) {
@@ -114,19 +128,25 @@ void forward_matrix(
 % endif
     __global const uint4 *restrict packed,
     __global const float *restrict unscale,
+% if splits > 1:
+    __global float *restrict partial,
+% else:
 % if has_bias:
     __global const data_t *restrict bias,
 % endif
     __global const data_t *restrict input,
     __global const data_t *restrict weight,
     __global data_t *restrict output,
+% endif
     int batch, int height, int width, int out_height, int out_width)
 {
     __local plan_t plans_of_teams[TEAMS * PLANS * TAPS * TEAM_PIXELS];
     __local uint4 weights[STAGES * STAGE_VECS];
     __local float scales_of_teams[TEAMS * 3 * TEAM_PIXELS];
     __local float largest_of_teams[ITEMS];
+% if splits == 1:
     __local int doubted[1];
+% endif
     const int t = (int)get_local_id(0);
     const int team = t / TEAM;
     const int late = team % 2;
@@ -142,9 +162,12 @@ void forward_matrix(
     const int pixels = out_height * out_width;
     const long first = (long)get_group_id(0) * TILE_PIXELS + team * TEAM_PIXELS;
     const long end = (long)batch * pixels;
-    __global const uint4 *stages = packed + (index_t)get_group_id(1) * STEPS_IN_ALL * STAGE_VECS;
+    const int steps = (END_CHUNK - FIRST_CHUNK) * TAPS;
+    __global const uint4 *stages = packed + ((index_t)get_group_id(1) * CHUNKS + FIRST_CHUNK) * TAPS * STAGE_VECS;
 
+% if splits == 1:
     if (t == 0) doubted[0] = 0;
+% endif
     float total[TOTALS];
     #pragma unroll
     for (int i = 0; i < TOTALS; ++i) total[i] = 0.0f;
@@ -157,17 +180,17 @@ void forward_matrix(
     uint a[PARTS * STEPS * 4], next[PARTS * STEPS * 4];
     uint4 raw[ROWS_AHEAD * RAWS];
     int ahead = 0;                     /* the step whose weights are fetched next */
-    int chunk = 0, tap = 0, plans = 0; /* of the corners that are fetched, or sampled, next; the plan that was made last */
-    int summed_tap = 0, summed_chunk = 0, summed_plans = 1; /* of the step that is multiplied */
+    int chunk = FIRST_CHUNK, tap = 0, plans = 0; /* of the corners that are fetched, or sampled, next; the plan that was made last */
+    int summed_tap = 0, summed_chunk = FIRST_CHUNK, summed_plans = 1; /* of the step that is multiplied */
 
     ${fetch_weights()}
-    if (late && ahead < STEPS_IN_ALL) ${fetch_weights()}
+    if (late && ahead < steps) ${fetch_weights()}
     ${fetch_corners()}
     ${sample("a")}
     ${fetch_corners()}
     if (late) barrier(CLK_LOCAL_MEM_FENCE);
 
-    for (int s = 0; s < STEPS_IN_ALL; ++s) {
+    for (int s = 0; s < steps; ++s) {
         if (!late) barrier(CLK_LOCAL_MEM_FENCE);
         __local const uint4 *stage = weights + s % STAGES * STAGE_VECS;
 % if unit == "wgmma":
@@ -184,28 +207,7 @@ void forward_matrix(
         }
         close_products();
 % else:
-        const float unscaled[2] = {${unscaled(0)}, ${unscaled(1)}};
-        #pragma unroll
-        for (int j = 0; j < TILE_OUT / 8; ++j) {
-            float part[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-            #pragma unroll
-% if parts == 2:
-            for (int step = 0; step < STEPS; ++step) {
-                const uint4 w = stage[(step * (TILE_OUT / 8) + j) * 32 + lane];
-                multiply(part, a + step * 4, w.s0, w.s1);
-                multiply(part, a + (STEPS + step) * 4, w.s0, w.s1);
-                multiply(part, a + step * 4, w.s2, w.s3);
-            }
-% else:
-            for (int step = 0; step < STEPS; step += 2) {
-                const uint4 w = stage[(step / 2 * (TILE_OUT / 8) + j) * 32 + lane];
-                multiply(part, a + step * 4, w.s0, w.s1);
-                multiply(part, a + (step + 1) * 4, w.s2, w.s3);
-            }
-% endif
-            #pragma unroll
-            for (int i = 0; i < 4; ++i) total[4 * j + i] = fma(part[i], unscaled[i / 2], total[4 * j + i]);
-        }
+        add_products(total, a, stage, ${unscaled(0)}, ${unscaled(1)});
 % endif
         if (late) barrier(CLK_LOCAL_MEM_FENCE);
         /* After the last step, too, on what is there: a branch around this, between a product's beginning and its end, made NVIDIA's
@@ -227,7 +229,7 @@ void forward_matrix(
         summed_tap = last_tap ? 0 : summed_tap + 1;
         if (last_tap) {
             ++summed_chunk;
-            if (s + 1 < STEPS_IN_ALL && new_plans(first_channel, summed_chunk)) {
+            if (s + 1 < steps && new_plans(first_channel, summed_chunk)) {
 % if unit == "wgmma" and not exact:
                 const float before[2] = {${unscaled(0)}, ${unscaled(1)}};
 % endif
@@ -244,7 +246,6 @@ void forward_matrix(
     }
     if (!late) barrier(CLK_LOCAL_MEM_FENCE);
 
-    int doubt = 0;
     const float last_unscaled[2] = {\
 % if unit == "wgmma" and not exact:
 ${unscaled(0)}, ${unscaled(1)}\
@@ -252,12 +253,17 @@ ${unscaled(0)}, ${unscaled(1)}\
 1.0f, 1.0f\
 % endif
 };
-    __global data_t *to[2];
+% if splits > 1:
+    __global float *result = partial + (index_t)get_group_id(2) * batch * OUT_CHANNELS * pixels, *to[2];
+% else:
+    __global data_t *result = output, *to[2];
+    int doubt = 0;
+% endif
     #pragma unroll
     for (int r = 0; r < 2; ++r) {
         const long at = min(first + row + 8 * r, end - 1);
         const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
-        to[r] = output + ((index_t)(at / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels + (index_t)p.x * out_width + p.y;
+        to[r] = result + ((index_t)(at / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels + (index_t)p.x * out_width + p.y;
     }
     #pragma unroll
     for (int j = 0; j < TILE_OUT / 8; ++j) {
@@ -266,22 +272,28 @@ ${unscaled(0)}, ${unscaled(1)}\
             const int column = 8 * j + 2 * (lane % 4) + i;
             const int out = (int)get_group_id(1) % TILES * TILE_OUT + column;
             const float by = unscale[get_group_id(1) * TILE_OUT + column];
-% if has_bias:
+% if has_bias and splits == 1:
             const float shift = load_data(bias, group * GROUP_OUT + min(out, GROUP_OUT - 1));
 % endif
             #pragma unroll
             for (int r = 0; r < 2; ++r) {
                 if (first + row + 8 * r < end && out < GROUP_OUT) {
                     const float value = total[4 * j + 2 * r + i] * last_unscaled[r] * by;
+% if splits > 1:
+                    to[r][(index_t)out * pixels] = value;
+% else:
                     doubt |= !(fabs(value) <= FLT_MAX);
                     store_data(to[r], (index_t)out * pixels, value${" + shift" if has_bias else ""});
+% endif
                 }
             }
         }
     }
+% if splits == 1:
     if (doubt) doubted[0] = 1;
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     if (doubted[0])
         again(input, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}weight, ${"bias, " if has_bias else ""}output,
               batch, height, width, out_height, out_width);
+% endif
 }

@@ -12,7 +12,7 @@ static inline int new_plans(int first_channel, int chunk)
     (void)first_channel, (void)chunk;
     return 1;
 % else:
-    return chunk == 0 || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1);
+    return chunk == FIRST_CHUNK || chunk_group(first_channel, chunk) != chunk_group(first_channel, chunk - 1);
 % endif
 }
 

@@ -160,7 +160,7 @@ def launches(schedule: Schedule) -> list[Launch]:
 
 
 def branches() -> Iterator[Problem]:
-    """Small problems that take every branch of the templates: convention, NaN, mask, bias, no offsets, narrow groups, types, wide."""
+    """Small problems that take every branch of the templates: convention, NaN, mask, bias, no offsets, narrow groups, types, wide, deep."""
     shapes: dict[str, Any] = {
         "input": (2, 32, 7, 9),
         "weight": (8, 16, 3, 2),
@@ -176,6 +176,7 @@ def branches() -> Iterator[Problem]:
         yield problem_of(**shapes, offset_groups=None, bias=False, dtypes={"input": dtypes["input"]})
         yield problem_of(**shapes | {"input": (2, 32, 7, 9), "weight": (32, 2, 3, 2)}, mask=True, dtypes=dtypes)
     yield from (HUGE[name] for name in ("input", "output", "half"))
+    yield from (problem_of((1, 256, 4, 5), (8, 256, 3, 3), 4, mask=True, dtypes={"input": dtype}) for dtype in ("float32", "float16"))
 
 
 @cache

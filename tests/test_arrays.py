@@ -302,6 +302,39 @@ def test_convolution_with_gradients(device: Device) -> None:
     assert np.allclose(deform_conv2d(image, zero, weight, padding=1, device=device), output, rtol=1e-5, atol=1e-5)
 
 
+def test_arrays_that_look_different_are_checked_again(device: Device) -> None:
+    """A plan remembers how the arrays of its last call looked, and that they were right."""
+    arrays, grad = _operands()
+    queue = _queue(device)
+    placed = _on_device(queue, {**arrays, "grad_output": grad})
+    grad_output, weight = placed.pop("grad_output"), placed["weight"]
+    plan = Plan(CASE.input, CASE.weight, mask=True, bias=True, padding=1, queue=queue)
+    want = plan.forward(**placed).get()
+    kept = {name: array for name, array in placed.items() if name != "weight"}
+    claiming = cla.Array(queue, weight.shape, weight.dtype, data=allocate(queue.context, queue.device, "less", weight.nbytes - 4))
+    wrong: dict[str, tuple[dict[str, Any], str]] = {
+        "shape": ({**placed, "mask": placed["mask"][:1]}, "mask: expected shape"),
+        "type": ({**placed, "bias": placed["bias"].view(np.int32)}, "bias: expected an array of .*, got int32"),
+        "room": ({**placed, "weight": claiming}, "weight: expected an array inside its buffer"),
+        "queue": ({**placed, "input": cla.to_device(_queue(device), arrays["input"])}, "input: expected an array on the same queue"),
+        "absent": (kept, "weight: expected an array of shape"),
+        "kind": ({**placed, "offset": arrays["offset"]}, "offset: expected pyopencl arrays"),
+    }
+    for name, (operands, message) in wrong.items():
+        with pytest.raises(ProblemError, match=message):
+            plan.forward(**operands)
+        assert np.array_equal(plan.forward(**placed).get(), want), name
+    plan.set_weight(weight)
+    assert np.array_equal(plan.forward(**kept).get(), want)
+    plan.set_weight(None)
+    with pytest.raises(ProblemError, match="weight: expected an array of shape"):
+        plan.forward(**kept)
+    first = plan.backward(grad_output, **placed, needs=("bias",))
+    with pytest.raises(ProblemError, match="grad_output: expected"):
+        plan.backward(grad_output[:1], **placed)
+    assert np.array_equal(plan.backward(grad_output, **placed, needs=("bias",)).bias.get(), first.bias.get())
+
+
 def test_arrays_that_claim_what_they_have_not_are_refused(device: Device) -> None:
     queue = _queue(device)
     memory = cl.Buffer(queue.context, cl.mem_flags.READ_WRITE, 256)

@@ -133,7 +133,7 @@ _BASE = (
     Case("deep-groups", (2, 96, 9, 5), (72, 48, 2, 3), offset_groups=12, stride=(2, 1), dilation=(1, 2), padding=(1, 2)),
     Case("deep-conv", (2, 48, 9, 18), (40, 48, 3, 3), None, mask=False, stride=2),
     Case("deep-v1", (1, 64, 5, 33), (33, 64, 1, 3), mask=False, bias=False),
-    Case("wide", (1, 40, 3, 17), (136, 40, 2, 2), offset_groups=2),
+    Case("wide", (1, 208, 2, 9), (136, 208, 2, 3), offset_groups=2),
     Case("deep-far", (2, 32, 6, 17), (40, 32, 3, 3), offset_groups=2, offsets="far"),
     Case("deep-nan", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan"),
     Case("deep-nan-zero", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan", nonfinite="zero"),
@@ -145,6 +145,7 @@ _BASE = (
     Case("narrow-groups-strange", (1, 32, 9, 12), (32, 2, 3, 3), data="strange"),
     Case("deep-range", (1, 64, 9, 12), (40, 64, 3, 3), data="range"),
     Case("deep-strange", (1, 64, 9, 12), (40, 64, 3, 3), data="strange"),
+    Case("few-pixels-strange", (2, 272, 3, 5), (40, 272, 3, 3), offset_groups=2, data="strange"),
 )
 _CONVENTIONS = tuple(
     replace(case, name=f"{convention}-{case.name}", convention=convention)

@@ -42,12 +42,17 @@ class Subject:
 
     @classmethod
     def widest(cls, which: str, variant: Variant, dtype: str, device: Device) -> "Iterator[Subject]":
-        """The forward pass with its tile of the most outputs, which no small problem chooses by itself; with rounded factors too."""
+        """The forward pass with its tile of the most outputs, which no small problem chooses by itself, and with the most partial sums.
+
+        With rounded factors too.
+        """
         for precision in (None, "tf32") if dtype == "float32" and variant.name in _UNITS else (None,):
             subject = cls(which, variant, BY_NAME["wide"], dtype, dtype, precision=precision)
             if which == "forward" and subject.refusal(device) is None:
-                tiles = variant.tiles(subject.request, device)
-                yield replace(subject, tile=str(max(tiles, key=lambda tile: dict(tile.sizes).get("tile_out", 0))))
+                tiles = [(tile, dict(tile.sizes)) for tile in variant.tiles(subject.request, device)]
+                widest, _ = max(tiles, key=lambda tile: (tile[1].get("tile_out", 0), -tile[1].get("splits", 1)))
+                split, _ = max(tiles, key=lambda tile: (tile[1].get("splits", 1), tile[1].get("tile_out", 0)))
+                yield from (replace(subject, tile=str(tile)) for tile in dict.fromkeys((widest, split)))
 
     @property
     def request(self) -> Request:

@@ -17,6 +17,7 @@ _SHAPES: dict[str, Any] = {"input": (64, 64, 56, 60), "weight": (64, 64, 3, 3), 
 PROBLEMS = {
     "v2": problem_of(**_SHAPES, mask=True),
     "small": problem_of((1, 64, 20, 20), (64, 64, 3, 3), padding=1, mask=True),
+    "few-pixels": problem_of((1, 256, 25, 38), (64, 256, 3, 3), padding=1, mask=True),
     "conv": problem_of(**_SHAPES, offset_groups=None),
     "groups": problem_of((64, 96, 57, 40), (96, 48, 3, 3), 4, stride=2, padding=1, convention="chainer", bias=False),
     "narrow": problem_of(**_SHAPES | {"weight": (64, 8, 3, 3)}, mask=True),
