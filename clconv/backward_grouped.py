@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clconv.atomics import ATOMIC_OPTIONS, atomic_add, contenders
+from clconv.bias import bias_steps
 from clconv.layout import refuses_ring, ring_first, ring_last, ring_wide
 from clconv.problem import Problem
-from clconv.row_sums import PARTIAL_BYTES, bias_steps
+from clconv.row_sums import PARTIAL_BYTES
 from clconv.schedule import (
     Fill,
     Kernel,

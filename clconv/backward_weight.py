@@ -4,7 +4,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from clconv import backward_grouped, backward_weight_tile
-from clconv.row_sums import PARTIAL_BYTES, RowSum, bias_steps
+from clconv.bias import bias_steps
+from clconv.row_sums import PARTIAL_BYTES, RowSum
 from clconv.runs import FLUSH_DENORMALS, Run, channels_last, chunk_tiles, joined, narrow, refuses, threads, wide
 from clconv.schedule import (
     Kernel,

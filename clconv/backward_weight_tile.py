@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clconv.bias import bias_steps
 from clconv.layout import chunk_plans, fills_tile, refuses_ring, ring_last, ring_wide
 from clconv.problem import Problem
-from clconv.row_sums import PARTIAL_BYTES, bias_steps
+from clconv.row_sums import PARTIAL_BYTES
 from clconv.schedule import (
     Kernel,
     Launch,

@@ -106,8 +106,9 @@ def trace() -> Iterator[list[tuple[str, cl.Event]]]:
 def _zero(buffer: str, size: int) -> Launch:
     """The launch that fills a buffer of `size` bytes with zeros."""
     element, width = next((element, width) for element, width in (("uint4", 16), ("uint", 4), ("uchar", 1)) if size % width == 0)
-    count = size // width
-    return Launch(Kernel.of("zero", {"element": element}), (buffer,), (np.int64(count),), (round_up(count, 64),), (64,))
+    count, each = size // width, 4
+    items = round_up(-(-count // each), 64)
+    return Launch(Kernel.of("zero", {"element": element, "each": each}), (buffer,), (np.int64(count),), (items,), (64,))
 
 
 def copy_of(

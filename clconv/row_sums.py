@@ -1,4 +1,4 @@
-"""Sums over rows of output pixels, one work-item an element of the gradient; grad_bias, which every variant makes like that."""
+"""Sums over rows of output pixels, one work-item an element of the gradient."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from clconv.schedule import (
     MOST_GROUPS,
     Kernel,
     Launch,
-    Request,
     Step,
     Value,
     accumulator_bytes,
@@ -21,7 +20,6 @@ from clconv.schedule import (
     reduction,
     round_up,
     sizes,
-    weight_specialisation,
 )
 
 if TYPE_CHECKING:
@@ -74,12 +72,3 @@ class RowSum:
             return (launch,), {}
         reduce = reduction(partial, result, problem.dtype, parts, self.elements, device)
         return (launch, reduce), {partial: parts * self.elements * accumulator_bytes(problem)}
-
-
-def bias_steps(request: Request, device: "Device") -> tuple[tuple[Step, ...], dict[str, int]]:
-    """What every variant adds for grad_bias, where it is wanted."""
-    problem = request.problem
-    if "bias" not in request.needs:
-        return (), {}
-    outs = problem.out_channels
-    return RowSum("backward_bias_plain", weight_specialisation(problem), ("grad_output",), "bias", outs, (outs,)).steps(problem, device)

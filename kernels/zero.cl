@@ -1,8 +1,13 @@
 /* zero: buffer[i] = 0. Drivers' own fills are not used: on NVIDIA's, one of 8.6 GB ended in a dead context.
  *
- * Work-item i: element i of the buffer (i < count, the rest idle). */
+ * Work-item i: elements i, i + the number of work-items, .. of the buffer, EACH of them (below count). */
+#define EACH ${each}
+
 __kernel void zero(__global ${element} *buffer, long count)
 {
-    const long i = (long)get_global_id(0);
-    if (i < count) buffer[i] = (${element})(0);
+    const long step = (long)get_global_size(0);
+    long i = (long)get_global_id(0);
+    #pragma unroll
+    for (int n = 0; n < EACH; ++n, i += step)
+        if (i < count) buffer[i] = (${element})(0);
 }
