@@ -7,6 +7,8 @@ import numpy as np
 
 from clconv import backward_data_matrix, backward_data_tile, backward_grouped
 from clconv.atomics import ATOMIC_OPTIONS, atomic_add, contenders
+from clconv.fixed import NOT_FIXED, FixedSums, fixed_sums, is_fixed, refuses_fixed
+from clconv.layout import refuses_ring, ring_wide
 from clconv.problem import Problem
 from clconv.runs import (
     COPIES_BYTES,
@@ -64,20 +66,22 @@ def _rounded(problem: Problem, device: "Device") -> tuple[Step, ...]:
     return (reduction(name, "grad_input", problem.dtype, 1, temporary[name] // accumulator_bytes(problem), device),)
 
 
-def _samples(problem: Problem, needs: frozenset[str], device: "Device", tile: Tile, atomic: str) -> Launch:
+def _samples(problem: Problem, needs: frozenset[str], device: "Device", tile: Tile, atomic: str, fixed: FixedSums | None = None) -> Launch:
     """The launch of backward_data_plain for those gradients."""
     wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
-    arguments = {**dict(tile.sizes), "atomic": atomic, **wanted, **specialisation(problem)}
-    kernel = Kernel.of("backward_data_plain", arguments, ATOMIC_OPTIONS.get(atomic, ()) if "input" in needs else ())
+    way = {"atomic": atomic, **NOT_FIXED, **(fixed.arguments if fixed else {})}
+    special = specialisation(problem) | ({"wide": ring_wide(problem)} if fixed else {})
+    options = ATOMIC_OPTIONS.get(atomic, ()) if "input" in needs and not fixed else ()
+    kernel = Kernel.of("backward_data_plain", {**dict(tile.sizes), **way, **wanted, **special}, options)
     reads_input = ("input",) if needs & {"offset", "mask"} else ()
-    writes = {"input": _input_sum(problem)[0], "offset": "grad_offset", "mask": "grad_mask"}
-    results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
+    into = fixed.buffers if fixed else (_input_sum(problem)[0],) if "input" in needs else ()
+    results = (*into, *(f"grad_{name}" for name in ("offset", "mask") if name in needs))
     buffers = ("grad_output", *reads_input, *present(problem, "offset", "mask", "weight"), *results)
     size = lanes(device)
     global_size = (round_up(problem.out_pixels, size), problem.sample_groups * problem.taps)
     channels = problem.in_channels // problem.sample_groups
     blocks = ceil_div(min(channels, problem.group_in), tile["item_channels"]) * ceil_div(channels, problem.group_in)
-    swaps = 4 * contenders(device) if "input" in needs and atomic == "cas" else 0
+    swaps = 4 * contenders(device) if "input" in needs and atomic == "cas" and not fixed else 0
     return Launch(kernel, buffers, sizes(problem), global_size, (size, 1), channels * (5 + swaps) + blocks * (1 + problem.group_out))
 
 
@@ -98,7 +102,7 @@ def _plain_supports(request: Request, device: "Device") -> str | None:
     if "input" not in request.needs:
         return None
     if request.deterministic:
-        return "float atomics add in no fixed order"
+        return refuses_fixed(request.problem) or refuses_ring(request.problem)
     if atomic_add(request.problem, device) is None:
         return f"the device has no atomic that could add {request.problem.accumulator}"
     return None
@@ -106,6 +110,10 @@ def _plain_supports(request: Request, device: "Device") -> str | None:
 
 def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
+    if is_fixed(request):
+        fixed = fixed_sums(problem, device, pairs=False)
+        launch = _samples(problem, request.needs & GRADIENTS, device, tile, "cas", fixed)
+        return Schedule("plain", tile, (*fixed.before, launch, *fixed.after), fixed.temporaries)
     atomic = atomic_add(problem, device) or "cas"
     launch = _samples(problem, request.needs & GRADIENTS, device, tile, atomic)
     if "input" not in request.needs:

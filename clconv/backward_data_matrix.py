@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from clconv.atomics import atomic_add
+from clconv.fixed import NOT_FIXED, fixed_sums, is_fixed, refuses_fixed
 from clconv.forward_matrix import DOUBT_BITS, PACK_ITEMS, parts
 from clconv.layout import fills_tile, refuses_ring, ring_first, ring_last, ring_wide
 from clconv.problem import Problem
@@ -67,7 +68,8 @@ def _local_bytes(request: Request, tile: Tile) -> int:
     weights = _STAGES * tile["chunk"] * channels * parts(problem) * 2
     grads = round_up(problem.group_out, tile["chunk"]) * pixels * parts(problem) * 2
     dots = channels // _WARP * problem.taps * pixels * 16 if _dotted(request) else 0
-    return sets * _plans(problem, tile) * pixels * 17 + weights + grads + dots + 12 * pixels
+    planned = sets * _plans(problem, tile) * pixels * (21 if is_fixed(request) else 17)
+    return planned + weights + grads + dots + 12 * pixels
 
 
 def _dotted(request: Request) -> bool:
@@ -95,8 +97,8 @@ def _supports(request: Request, device: "Device") -> str | None:
         return f"the device has no {_UNIT}"
     if problem.dtype == "float64":
         return "it multiplies halves, which float64 can't be cut into"
-    if "input" in request.needs and request.deterministic:
-        return "float atomics add in no fixed order"
+    if is_fixed(request) and (reason := refuses_fixed(problem)):
+        return reason
     if problem.rules.border == "replicate":
         return "its corners beyond a border are zeros, not the border's pixels"
     if problem.group_in % 4 or (_sample(problem) not in (4, 8) and _sample(problem) % 16):
@@ -116,7 +118,10 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     if needs & {"offset", "mask"}:
         transpose, ring = ring_last(problem, device)
         shared, temporaries = (transpose,), temporaries | ring
-    if "input" in needs:
+    fixed = fixed_sums(problem, device) if is_fixed(request) else None
+    if fixed:
+        before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
+    elif "input" in needs:
         transpose, ring = ring_first(problem, device)
         before, after, temporaries = (*before, Fill("grad_input_ring")), (transpose,), temporaries | ring
     way: dict[str, Value] = {
@@ -124,6 +129,8 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         "parts": parts(problem),
         "doubt_bits": DOUBT_BITS[parts(problem)],
         "atomic": atomic_add(problem, device) or "cas",
+        **NOT_FIXED,
+        **(fixed.arguments if fixed else {}),
         "vec": 4,
         "channels_at_once": 4,
         "plans": _plans(problem, tile),
@@ -134,8 +141,8 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     }
     kernel = Kernel.of("backward_data_matrix", {**way, **specialisation(problem), "wide": ring_wide(problem)})
     reads = ("input_ring",) if needs & {"offset", "mask"} else ()
-    writes = {"input": "grad_input_ring", "offset": "grad_offset", "mask": "grad_mask"}
-    results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
+    into = fixed.buffers if fixed else ("grad_input_ring",) if "input" in needs else ()
+    results = (*into, *(f"grad_{name}" for name in ("offset", "mask") if name in needs))
     items = _items(tile)
     launch = Launch(
         kernel,

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from clconv.atomics import ATOMIC_OPTIONS, atomic_add, contenders
+from clconv.fixed import NOT_FIXED, fixed_sums, is_fixed, refuses_fixed
 from clconv.layout import fills_tile, pack_weight, refuses_ring, ring_first, ring_last, ring_wide
 from clconv.problem import Problem
 from clconv.schedule import (
@@ -52,7 +53,7 @@ def _local_bytes(request: Request, tile: Tile) -> int:
     planned = _plans(problem, chunk) * problem.taps * pixels
     quads = planned + tile["tile_out"] * (pixels // 4 + 1 + chunk // 4 + 1)
     quads += planned + pixels * chunk // 4 if request.needs & {"offset", "mask"} else 0
-    return 4 * quads * accumulator_bytes(problem) + planned
+    return 4 * quads * accumulator_bytes(problem) + (5 if is_fixed(request) else 1) * planned
 
 
 def _legal(request: Request, device: "Device", tile: Tile) -> bool:
@@ -79,11 +80,11 @@ def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
 
 def _supports(request: Request, device: "Device") -> str | None:
     problem = request.problem
-    if "input" in request.needs:
-        if request.deterministic:
-            return "float atomics add in no fixed order"
-        if atomic_add(problem, device) is None:
-            return f"the device has no atomic that could add {problem.accumulator}"
+    if is_fixed(request):
+        if reason := refuses_fixed(problem):
+            return reason
+    elif "input" in request.needs and atomic_add(problem, device) is None:
+        return f"the device has no atomic that could add {problem.accumulator}"
     if problem.rules.border == "replicate":
         return "its corners beyond a border are zeros, not the border's pixels"
     if problem.group_in % 4 or (problem.in_channels // problem.sample_groups) % 4:
@@ -103,13 +104,18 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     if needs & {"offset", "mask"}:
         transpose, ring = ring_last(problem, device)
         shared, temporaries = (transpose,), temporaries | ring
-    if "input" in needs:
+    fixed = fixed_sums(problem, device) if is_fixed(request) else None
+    if fixed:
+        before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
+    elif "input" in needs:
         transpose, ring = ring_first(problem, device)
         before, after, temporaries = (*before, Fill("grad_input_ring")), (transpose,), temporaries | ring
     wanted = {f"needs_{name}": name in needs for name in ("input", "mask", "offset")}
     atomic = atomic_add(problem, device) or "cas"
     way: dict[str, Value] = {
         "atomic": atomic,
+        **NOT_FIXED,
+        **(fixed.arguments if fixed else {}),
         "vec": 4,
         "channels_at_once": 4,
         "plans": _plans(problem, tile["tile_channels"]),
@@ -119,11 +125,11 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     kernel = Kernel.of(
         "backward_data_tile",
         {**way, **specialisation(problem), "wide": ring_wide(problem)},
-        ATOMIC_OPTIONS.get(atomic, ()) if "input" in needs else (),
+        ATOMIC_OPTIONS.get(atomic, ()) if "input" in needs and not fixed else (),
     )
     reads = ("input_ring",) if needs & {"offset", "mask"} else ()
-    writes = {"input": "grad_input_ring", "offset": "grad_offset", "mask": "grad_mask"}
-    results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
+    into = fixed.buffers if fixed else ("grad_input_ring",) if "input" in needs else ()
+    results = (*into, *(f"grad_{name}" for name in ("offset", "mask") if name in needs))
     items = _items(tile)
     launch = Launch(
         kernel,
@@ -141,8 +147,9 @@ def _turns(request: Request, device: "Device", tile: Tile) -> int:
     problem, needs, items = request.problem, request.needs, _items(tile)
     chunks = problem.in_channels // tile["tile_channels"]
     across = tile["item_pixels"] // 4
+    swaps = "input" in needs and not is_fixed(request) and atomic_add(problem, device) == "cas"
     product = tile["tile_out"] * (3 + 2 * across) + ceil_div(tile["tile_out"] * (tile["tile_pixels"] + tile["tile_channels"]), items)
-    back = tile["item_pixels"] * (10 + (16 * contenders(device) if "input" in needs and atomic_add(problem, device) == "cas" else 16))
+    back = tile["item_pixels"] * (10 + (16 * contenders(device) if swaps else 16))
     sums = tile["tile_channels"] + ceil_div(tile["tile_pixels"] * tile["tile_channels"], items)
     planned = 2 * ceil_div(tile["tile_channels"] * problem.taps * tile["tile_pixels"], items)
     return chunks * (1 + planned + problem.taps * (1 + ceil_div(problem.group_out, tile["tile_out"]) * (1 + product) + back + sums))

@@ -61,6 +61,8 @@ class Device:
     atomic_float32, atomic_float64 : {"ext", "nvidia", "nvidia_quads", "amd", "cas"} or None
         Best way to add atomically in global memory: cl_ext_float_atomics, NVIDIA's inline PTX (from Hopper on four at once), AMD's
         builtin, or a loop of compare-and-swap. None: no way at all (64 bits only).
+    atomic_int64 : {"nvidia", "khr", "carry"}
+        How it adds integers of 64 bits in global memory: NVIDIA's inline PTX, cl_khr_int64_base_atomics, or two of 32 bits.
     matrix_units : tuple of str
         Ways to its matrix units that this library has kernels for: "wgmma", "mma", "dmma" (NVIDIA), "mfma", "wmma" (AMD), "dpas8",
         "dpas16" (Intel). Beside those of AMD and Intel, "emulated" means that plain C does what they would, for tests.
@@ -95,6 +97,7 @@ class Device:
     atomic_float64: str | None
     loop_limit: int | None
     simulator: bool
+    atomic_int64: str = "carry"
     matrix_units: tuple[str, ...] = ()
     handle: cl.Device | None = field(default=None, compare=False, repr=False)
 
@@ -236,6 +239,7 @@ def _describe(handle: cl.Device) -> Device:
 def _read(handle: cl.Device) -> Device:
     extensions = frozenset(handle.extensions.split())
     fp64 = optional(lambda: handle.double_fp_config) != 0
+    atomic_float32 = best_atomic(handle, ADD_FLOAT32) or "cas"
     swap64 = "cas" if "cl_khr_int64_base_atomics" in extensions else None
     return Device(
         name=handle.name.strip(),
@@ -258,10 +262,11 @@ def _read(handle: cl.Device) -> Device:
         fp16="cl_khr_fp16" in extensions,
         subgroups="cl_khr_subgroups" in extensions or optional(lambda: handle.max_num_sub_groups) > 0,
         base_alignment=max(1, handle.mem_base_addr_align // 8),
-        atomic_float32=best_atomic(handle, ADD_FLOAT32) or "cas",
+        atomic_float32=atomic_float32,
         atomic_float64=(best_atomic(handle, ADD_FLOAT64) or swap64) if fp64 else None,
         loop_limit=_LLVMPIPE_TURNS if "llvmpipe" in handle.name else None,
         simulator="oclgrind" in handle.platform.name.lower(),
+        atomic_int64="nvidia" if atomic_float32.startswith("nvidia") else "khr" if swap64 else "carry",
         matrix_units=nvidia.matrix_units(handle) + units.matrix_units(handle),
         handle=handle,
     )

@@ -191,11 +191,12 @@ def obstacle(schedule: Schedule, request: Request, device: "Device") -> str | No
     """What keeps a schedule from this device, as one sentence: its workspace, or a driver that ends long loops.
 
     A call may take 1.25 * (input + grad_input, in the accumulator's type) + packed weights + 32 MiB; each of a backward's two passes
-    gets half of the last.
+    gets half of the last. Bit-identical gradients of the input may take twice that.
     """
     images = (2 if request.needs else 1) * prod(request.problem.shapes()["input"]) * accumulator_bytes(request.problem)
+    times = 2 if request.deterministic and "input" in request.needs else 1
     sizes_ = {**schedule.temporaries, **schedule.kept}
-    if sum(size for name, size in sizes_.items() if not name.startswith("packed_")) > images * 5 // 4 + (16 << 20):
+    if sum(size for name, size in sizes_.items() if not name.startswith("packed_")) > times * (images * 5 // 4 + (16 << 20)):
         return "it would need more workspace than a call may take"
     turns = max(step.turns for step in schedule.in_order() if isinstance(step, Launch))
     if device.loop_limit is not None and turns > device.loop_limit:

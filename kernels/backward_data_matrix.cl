@@ -26,6 +26,7 @@
 dots = needs_offset or needs_mask
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 sum = "sum" if exact else "total"
+fixed = fixed_bits > 0
 stage_vecs = chunk * tile_channels * parts // 8
 items = tile_pixels * tile_channels // 32
 %>\
@@ -60,6 +61,11 @@ items = tile_pixels * tile_channels // 32
 <%include file="back_products.cl"/>
 <%include file="planned_sample.cl"/>
 <%include file="back_samples.cl"/>
+% if needs_input and fixed:
+<%include file="fixed.cl"/>
+<%include file="fixed_add.cl"/>
+<%include file="fixed_samples.cl"/>
+% endif
 <%def name="fetch_weights()">\
 {
 % for vec_ in range(0, stage_vecs, items):
@@ -80,6 +86,10 @@ items = tile_pixels * tile_channels // 32
                 gates[${at}] = 0;
 % endif
                 plan[${at}] = ${plan.here("g")};
+% if needs_input and fixed:
+                const index_t to = (index_t)g * ring_pixels + PLAN_PIXEL(plan[${at}]);
+                ways[${at}] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
+% endif
             }\
 </%def>\
 <%def name="zero(sums)">\
@@ -110,7 +120,12 @@ void backward_data_matrix(
     __global const uint4 *restrict packed,
     __global const float4 *restrict unscale,
     __global const data_t *restrict weight,
-% if needs_input:
+% if needs_input and fixed:
+    __global const uchar *restrict pixel_ways,
+    __global const float4 *restrict channel_scales,
+    __global ulong *grad_sums,
+    __global uint *grad_marks,
+% elif needs_input:
     __global float *grad_ring,
 % endif
 % if needs_offset:
@@ -123,6 +138,9 @@ void backward_data_matrix(
 {
     __local plan_t plan[PLAN_SETS * PLANNED];
     __local uchar gates[PLAN_SETS * PLANNED];
+% if needs_input and fixed:
+    __local uchar4 ways[PLAN_SETS * PLANNED];
+% endif
     __local uint4 weights[STAGES * STAGE_VECS];
     __local uint4 grads[PARTS * GRAD_PART / 8];
     __local float unscaled[TILE_PIXELS];
@@ -134,6 +152,9 @@ void backward_data_matrix(
     __local ushort *halves = (__local ushort *)grads;
     __local float4 *counted = (__local float4 *)weights; /* before there are any */
     const int t = (int)get_local_id(0);
+% if needs_input and fixed:
+    const index_t ring_pixels = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
+% endif
     const int lane = t % 32;
     const int warp_pixel = t / 32 % (TILE_PIXELS / 32) * 32;
     const int across = t / TILE_PIXELS; /* its warp's place along the channels */
@@ -233,7 +254,14 @@ void backward_data_matrix(
 % if needs_input:
             const int adds = real ? real_pixels - warp_pixel : 0; /* pixels, of the warp's */
             const int heap = in_one_cell(its);
+% if fixed:
+            const int channel = real ? first_channel + own_channel : 0;
+            __global const float4 *scales = channel_scales + channel / 4;
+            __local const uchar4 *its_ways = ways + own_plans + warp_pixel;
+            if (heap) fixed_heap(grad_sums, grad_marks, column, its, its_ways, channel, adds, scales[0], width);
+% else:
             if (heap) add_heap(grad_ring + first_channel + own_channel, column, its, adds, below);
+% endif
 % endif
 % if dots:
             float dot[4][2][4];
@@ -254,7 +282,12 @@ void backward_data_matrix(
 % endif
 % endif
 % if needs_input:
-                    if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap) add_to_corners(grad_ring + from, at, column[rows][i], below);
+                    if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap)
+% if fixed:
+                        fixed_to_corners(grad_sums, grad_marks, at, its_ways[PAIR(rows) + i], channel, column[rows][i], scales[0], width);
+% else:
+                        add_to_corners(grad_ring + from, at, column[rows][i], below);
+% endif
 % endif
                 }
             }

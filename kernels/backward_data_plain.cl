@@ -6,15 +6,22 @@
  *     grad_input[n, c, q]    += mask * column * (weight of corner q)                            for each corner inside
  *
  * Buffers are in NCHW order: input [N][C][H][W], offset [N][G][K][2][P], mask [N][G][K][P], weight [O][C/groups][K],
- * grad_output [N][O][P]; grad_input [N][C][H][W] is of acc_t and zero before.
+ * grad_output [N][O][P]; grad_input [N][C][H][W] is of acc_t and zero before. Where it must be bit-identical, it is summed in fixed point
+ * instead, as pixels of a ring with channels innermost (see fixed and ring).
  * Work-item (i, j): pixel i of the batch (i < N * P, the rest idle) times entry j = g * K + k. It owns its entry of grad_offset
  * and grad_mask, which need no atomics; ITEM_CHANNELS columns at a time share each value of grad_output. */
 <%namespace name="sample" file="sample.cl"/>\
+<% fixed = fixed_bits > 0 %>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
 % if needs_input:
 <%include file="atomic.cl"/>
+% endif
+% if needs_input and fixed:
+<%include file="ring.cl"/>
+<%include file="fixed.cl"/>
+<%include file="fixed_add.cl"/>
 % endif
 #define ITEM_CHANNELS ${item_channels}
 
@@ -30,7 +37,12 @@ __kernel void backward_data_plain(
     __global const mask_t *mask,
 % endif
     __global const data_t *weight,
-% if needs_input:
+% if needs_input and fixed:
+    __global const uchar *pixel_ways,
+    __global const float *channel_scales,
+    __global ulong *grad_sums,
+    __global uint *grad_marks,
+% elif needs_input:
     __global acc_t *grad_input,
 % endif
 % if needs_offset:
@@ -54,6 +66,16 @@ __kernel void backward_data_plain(
     const sample_t s = ${sample.here("g")};
 % if has_mask:
     const acc_t scale = load_mask(mask, ENTRY(g) * pixels + pixel);
+% endif
+% if needs_input and fixed:
+    const index_t ring_pixels = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
+    index_t to[CORNERS];
+    uchar way[CORNERS];
+    for (int corner = 0; corner < CORNERS; ++corner) {
+        const index_t q = max(s.corner[corner], (index_t)0);
+        to[corner] = ring_pixel(n, (int)(q / width), (int)(q % width), height, width);
+        way[corner] = pixel_ways[g * ring_pixels + to[corner]];
+    }
 % endif
 % if needs_offset:
     acc_t sum_y = ACC(0.0), sum_x = ACC(0.0);
@@ -91,7 +113,13 @@ __kernel void backward_data_plain(
 % endif
 % if needs_input:
             for (int corner = 0; corner < CORNERS; ++corner)
+% if fixed:
+                if (s.corner[corner] >= 0)
+                    fixed_add(grad_sums + to[corner] * IN_CHANNELS, grad_marks + to[corner] * FIXED_MARKS, c + i,
+                              through * corner_weight(s, corner), way[corner], channel_scales[c + i]);
+% else:
                 if (s.corner[corner] >= 0) atomic_add_acc(grad_input + plane + s.corner[corner], through * corner_weight(s, corner));
+% endif
 % endif
         }
     }

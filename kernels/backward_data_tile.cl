@@ -19,7 +19,10 @@
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="quads" file="quads.cl"/>\
 <%namespace name="sample" file="sample.cl"/>\
-<% dots = needs_offset or needs_mask %>\
+<%
+dots = needs_offset or needs_mask
+fixed = fixed_bits > 0
+%>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -30,6 +33,10 @@
 <%include file="quads.cl"/>
 % if needs_input:
 <%include file="atomic.cl"/>
+% endif
+% if needs_input and fixed:
+<%include file="fixed.cl"/>
+<%include file="fixed_add.cl"/>
 % endif
 #define TILE_PIXELS ${tile_pixels}
 #define TILE_CHANNELS ${tile_channels}
@@ -60,7 +67,12 @@ void backward_data_tile(
     __global const mask_t *restrict mask,
 % endif
     __global const acc_t *restrict packed,
-% if needs_input:
+% if needs_input and fixed:
+    __global const uchar *restrict pixel_ways,
+    __global const float *restrict channel_scales,
+    __global ulong *grad_sums,
+    __global uint *grad_marks,
+% elif needs_input:
     __global acc_t *grad_ring,
 % endif
 % if needs_offset:
@@ -75,6 +87,9 @@ void backward_data_tile(
     __local uchar gates[PLANNED];
     __local quad_t grads[TILE_OUT * GRADS_ROW];
     __local quad_t weights[TILE_OUT * WEIGHTS_ROW];
+% if needs_input and fixed:
+    __local uchar4 ways[PLANNED];
+% endif
 % if dots:
     __local quad_t dots[PLANNED];
     __local quad_t parts[TILE_PIXELS * ITEMS_X];
@@ -82,6 +97,9 @@ void backward_data_tile(
     __local acc_t *grad_factors = (__local acc_t *)grads;
     __local acc_t *weight_factors = (__local acc_t *)weights;
     const int t = (int)get_local_id(0);
+% if needs_input and fixed:
+    const index_t ring_pixels = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
+% endif
     const int below = (width + 1) * IN_CHANNELS;
     const int steps[4] = {0, IN_CHANNELS, below, below + IN_CHANNELS};
     const int pixels = out_height * out_width;
@@ -109,6 +127,10 @@ void backward_data_tile(
             gates[i] = 0;
 % endif
             plan[i] = ${plan.here("g")};
+% if needs_input and fixed:
+            const index_t to = (index_t)${"g" if offset_groups else "0"} * ring_pixels + PLAN_PIXEL(plan[i]);
+            ways[i] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
+% endif
 % if dots:
             dots[i] = (quad_t)(ACC(0.0));
 % endif
@@ -116,6 +138,10 @@ void backward_data_tile(
         const int channel = first_channel + 4 * (t % ITEMS_X);
         const int own_plan = (channel / SAMPLE_CHANNELS - first_group) * TAPS * TILE_PIXELS;
         __global const acc_t *group_weights = packed + ((index_t)group * TAPS * GROUP_IN + first_channel - group * GROUP_IN) * GROUP_OUT;
+
+% if needs_input and fixed:
+        const quad_t channel_scale = vload4(0, channel_scales + channel);
+% endif
 
         for (int tap = 0; tap < TAPS; ++tap) {
             quad_t sum[ITEM_PIXELS][1];
@@ -150,11 +176,20 @@ ${quads.multiply("TILE_OUT", "4", "ITEM_PIXELS", "weights", "WEIGHTS_ROW", "grad
 % if needs_input:
                 if (in_tile < real_pixels && PLAN_PIXEL(its) != RING_OUTSIDE) {
                     const sample_t s = planned_sample(its, 0);
+% if fixed:
+                    const uchar way[4] = {ways[here].s0, ways[here].s1, ways[here].s2, ways[here].s3};
+                    const int pixel_steps[4] = {0, 1, width + 1, width + 2};
+% endif
                     for (int i = 0; i < CORNERS; ++i) {
                         const quad_t through = its.y * corner_weight(s, i) * column;
+% if fixed:
+                        const index_t to = PLAN_PIXEL(its) + pixel_steps[i];
+                        fixed_add_quad(grad_sums + to * IN_CHANNELS, grad_marks + to * FIXED_MARKS, channel, through, way[i], channel_scale);
+% else:
 % for q in range(4):
                         atomic_add_acc(grad_ring + place + steps[i] + ${q}, through.s${q});
 % endfor
+% endif
                     }
                 }
 % endif

@@ -64,7 +64,7 @@ def _devices(target: Target) -> Iterator[Device]:
     """Checks get the atomic addition that every device has; the vendors' own are for their compilers."""
     for name in target.devices:
         device = DEVICES[name]
-        portable = replace(device, atomic_float32="cas", atomic_float64=device.atomic_float64 and "cas")
+        portable = replace(device, atomic_float32="cas", atomic_int64="carry", atomic_float64=device.atomic_float64 and "cas")
         yield device if target.is_hardware else portable
 
 

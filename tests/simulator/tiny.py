@@ -92,7 +92,7 @@ def test_wide_indices(which: str, name: str, case: Case, device: Device, monkeyp
 
 
 @across_variants
-@pytest.mark.parametrize("case", (_BORDER, _GROUPS), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", (_BORDER, _GROUPS, _DEEP), ids=lambda case: case.name)
 def test_deterministic(which: str, name: str, case: Case, device: Device) -> None:
     subject = _subject(which, name, device, case, "float32", "float32", True)
     assert subject.differences(subject.plan(device), runs=2) == ""

@@ -1,0 +1,152 @@
+"""The gradient of the input summed in fixed point, whose sums are the same to the bit in any order: what goes around such a kernel."""
+
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clconv.layout import ring_pixels, ring_wide
+from clconv.problem import Problem
+from clconv.schedule import (
+    Fill,
+    Kernel,
+    Launch,
+    Request,
+    Step,
+    Value,
+    ceil_div,
+    lanes,
+    present,
+    sizes,
+    specialisation,
+    storage,
+    weight_specialisation,
+)
+
+if TYPE_CHECKING:
+    from clconv.device import Device
+
+_LEAST_BITS = 32
+"""What a sum must hold of its largest term: the bound of the terms lies some 7 bits above usual ones, and 24 bits are wanted."""
+
+
+NOT_FIXED: dict[str, Value] = {"integers": "carry", "fixed_bits": 0, "few_bits": 0, "pairs": False, "fixed_block": 1, "corners": 4}
+"""Template arguments of a kernel that sums in another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSums:
+    """The steps before and after the kernel that sums, the temporaries, its buffers in order, and its template arguments."""
+
+    before: tuple[Step, ...]
+    after: tuple[Step, ...]
+    temporaries: dict[str, int]
+    buffers: tuple[str, ...]
+    arguments: dict[str, Value]
+
+
+def is_fixed(request: Request) -> bool:
+    """Whether a request's gradient of the input must be bit-identical, so that no float atomics may add it up."""
+    return request.deterministic and "input" in request.needs
+
+
+def fixed_bits(problem: Problem) -> int:
+    """Bits of a term: what 62 leave where all samples of an image fall on one pixel."""
+    return 62 - (problem.out_height * problem.out_width * problem.taps).bit_length()
+
+
+def refuses_fixed(problem: Problem) -> str | None:
+    """Why a problem's gradient can't be summed so, if it can't."""
+    if problem.dtype == "float64":
+        return "sums of 64-bit integers, bit-identical in any order, don't hold float64"
+    if fixed_bits(problem) < _LEAST_BITS:
+        return "an image has more samples than sums of 64-bit integers have room for"
+    return None
+
+
+def fixed_sums(problem: Problem, device: "Device", pairs: bool = True) -> FixedSums:
+    """What goes around a kernel that adds to grad_sums and grad_marks (see kernels/fixed.cl), in the order of grad_input_ring.
+
+    With `pairs`, it adds four channels at once, and few terms as pairs of floats, where that is faster.
+    """
+    pixels, channels = ring_pixels(problem), problem.in_channels
+    wide = ring_wide(problem)
+    quads = _quads(device) if pairs else None
+    few_bits = _few_bits(problem)
+    temporaries = {
+        "grad_sums": 8 * pixels * channels,
+        "grad_marks": 4 * pixels * ceil_div(channels, 16),
+        "grad_reach": 4 * pixels * problem.sample_groups,
+        "grad_counts": 4 * pixels * problem.sample_groups,
+        "grad_ways": pixels * problem.sample_groups,
+        "grad_scales": 4 * channels,
+    }
+    way: dict[str, Value] = {
+        "integers": device.atomic_int64, "fixed_bits": fixed_bits(problem), "few_bits": few_bits, "pairs": quads is not None,
+        "fixed_block": _block(problem), "corners": 4 if problem.offset_groups else 1, "atomic": quads or "cas",
+    }  # fmt: skip
+    size = 1 << (lanes(device, 256).bit_length() - 1)
+    zeros = tuple(Fill(name) for name in ("grad_sums", "grad_marks", "grad_reach", "grad_counts"))
+    before: tuple[Step, ...] = (*zeros, _weight(problem, size), _reach(problem, size, device), _ways(problem, size, way))
+    tile, tile_channels = min(64, size), 32
+    arguments: dict[str, Value] = {
+        **way, "channels": channels, "sample_channels": channels // problem.sample_groups, "tile_pixels": tile,
+        "tile_channels": tile_channels, "items": size, **storage(problem.dtype, wide),
+    }  # fmt: skip
+    scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
+    blocks = ceil_div(problem.batch * problem.height * problem.width, tile), ceil_div(channels, tile_channels)
+    buffers = ("grad_sums", "grad_marks", "grad_ways", "grad_scales", "grad_input")
+    first = Launch(
+        Kernel.of("fixed_first", arguments),
+        buffers,
+        scalars,
+        (blocks[0] * size, blocks[1]),
+        (size, 1),
+        3 * ceil_div(tile * tile_channels, size),
+    )
+    return FixedSums(before, (first,), temporaries, ("grad_ways", "grad_scales", "grad_sums", "grad_marks"), way)
+
+
+def _weight(problem: Problem, size: int) -> Launch:
+    kernel = Kernel.of("fixed_weight", {"items": size, **weight_specialisation(problem)})
+    turns = ceil_div(problem.group_out, size) * (1 + problem.taps) + 16
+    return Launch(kernel, ("weight", "grad_scales"), (), (problem.in_channels * size,), (size,), turns)
+
+
+def _quads(device: "Device") -> str | None:
+    """How the device adds four floats at once, if it can."""
+    return "nvidia_quads" if device.atomic_float32 == "nvidia_quads" else None
+
+
+def _few_bits(problem: Problem) -> int:
+    """Bits of the most terms that are few: twice as many as usual. Pairs of floats hold 49 - 2 * bits of a term's bound."""
+    return min(9, (8 * problem.taps // (problem.stride_y * problem.stride_x) + 64).bit_length())
+
+
+def _block(problem: Problem) -> int:
+    """Channels whose sums lie together: those of a cache line of floats, of one sample group or of whole ones, in quads; else one."""
+    sample = problem.in_channels // problem.sample_groups
+    if sample % 4:
+        return 1
+    return 32 if 32 % sample == 0 and problem.in_channels % 32 == 0 else gcd(sample, 32)
+
+
+def _reach(problem: Problem, size: int, device: "Device") -> Launch:
+    tile = min(32, size)
+    parts = size // tile
+    way: dict[str, Value] = {"tile_pixels": tile, "parts": parts, "integers": device.atomic_int64}
+    kernel = Kernel.of("fixed_reach", {**way, **specialisation(problem), "wide": ring_wide(problem)})
+    turns = ceil_div(problem.out_channels, parts) + parts + ceil_div(problem.sample_groups * problem.taps, parts)
+    return Launch(
+        kernel, ("grad_output", *present(problem, "offset", "mask"), "grad_reach", "grad_counts"), sizes(problem),
+        (ceil_div(problem.out_pixels, tile) * size,), (size,), turns,
+    )  # fmt: skip
+
+
+def _ways(problem: Problem, size: int, way: dict[str, Value]) -> Launch:
+    together = max(1, _block(problem) * problem.sample_groups // problem.in_channels)
+    kernel = Kernel.of("fixed_ways", {**way, "together": together, **storage(problem.dtype, wide=True)})
+    scalars = (np.int32(problem.width), np.int32(ring_pixels(problem)), np.int32(problem.sample_groups))
+    count = ring_pixels(problem) * problem.sample_groups
+    return Launch(kernel, ("grad_reach", "grad_counts", "grad_ways"), scalars, (ceil_div(count, size) * size,), (size,), 5 * together)

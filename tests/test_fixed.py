@@ -1,0 +1,95 @@
+"""Sums in fixed point: right whatever the magnitudes, bit-identical however many terms fall on one pixel, in both of their forms."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clconv import Device, fixed
+from clconv.arrays import NumpyArray
+from clconv.check.cases import BY_NAME, Case
+from clconv.check.run import Subject
+from clconv.device import Device as Any_Device
+from clconv.problem import Problem
+from clconv.schedule import Variant
+from clconv.tuning import PASSES
+
+_SUMMING = tuple(variant for variant in PASSES["backward_data"] if variant.name in ("plain", "tile", "mma"))
+
+
+@dataclass(frozen=True)
+class Steep(Case):
+    """What flows back has another magnitude at each pixel and in each channel."""
+
+    def arrays(self, dtype: str = "float32", small: str | None = None) -> dict[str, NumpyArray]:
+        """The operands and grad_output, the same for every run."""
+        rng = np.random.default_rng(self.seed)
+        arrays = super().arrays(dtype, small)
+        grad_output, weight = arrays["grad_output"], arrays["weight"]
+        pixels, channels = (grad_output.shape[0], 1, *grad_output.shape[2:]), (1, weight.shape[1], 1, 1)
+        arrays["grad_output"] = (grad_output * 10 ** rng.uniform(-9, 9, pixels)).astype(grad_output.dtype)
+        arrays["weight"] = (weight * 10 ** rng.uniform(-9, 9, channels)).astype(weight.dtype)
+        return arrays
+
+
+_ONE = Case("one-spot-deep", (2, 32, 16, 17), (16, 32, 3, 3), offsets="one")
+_CASES = (
+    *(_ONE, Steep("steep", (2, 32, 9, 12), (24, 32, 3, 3), offset_groups=2), replace(BY_NAME["deep"], name="deep-again")),
+    *(BY_NAME[name] for name in ("deep-groups", "deep-conv", "deep-far", "deep-nan", "deep-strange")),
+)
+
+
+def _check(variant: Variant, case: Case, dtype: str, device: Device) -> None:
+    subject = Subject("backward_data", variant, case, dtype, deterministic=True)
+    if (reason := subject.refusal(device)) is not None:
+        pytest.skip(f"{variant.name}: {reason}")
+    plan = subject.plan(device)
+    assert subject.errors(plan) == ""
+    assert subject.differences(plan) == ""
+
+
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("variant", _SUMMING, ids=lambda variant: variant.name)
+def test_fixed_point(variant: Variant, case: Case, device: Device) -> None:
+    _check(variant, case, "float32", device)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("variant", _SUMMING, ids=lambda variant: variant.name)
+def test_half_types(variant: Variant, dtype: str, device: Device) -> None:
+    _check(variant, _CASES[2], dtype, device)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("integers", ["carry", "khr"])
+def test_ways_to_add_integers(integers: str, device: Device) -> None:
+    if integers == "khr" and device.atomic_int64 != "khr":
+        pytest.skip("the device has no cl_khr_int64_base_atomics")
+    _check(_SUMMING[-1], _ONE, "float32", replace(device, atomic_int64=integers))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("bits", [2, 5, 9])
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+def test_pairs_of_floats(case: Case, bits: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On devices that don't add four floats at once, too; with few terms allowed, pixels of both forms lie side by side."""
+
+    def any_way(device: Any_Device) -> str:
+        return "nvidia_quads" if device.atomic_float32 == "nvidia_quads" else "cas"
+
+    def terms(problem: Problem) -> int:
+        return bits
+
+    monkeypatch.setattr(fixed, "_quads", any_way)
+    monkeypatch.setattr(fixed, "_few_bits", terms)
+    _check(next(variant for variant in _SUMMING if variant.name == "tile"), case, "float32", device)
+
+
+def test_what_fixed_point_refuses() -> None:
+    problem: Any = BY_NAME["plain"].problem()
+    assert fixed.refuses_fixed(problem) is None
+    assert "float64" in (fixed.refuses_fixed(BY_NAME["plain"].problem("float64")) or "")
+    huge = replace(problem, height=1 << 15, width=1 << 15)
+    assert "room" in (fixed.refuses_fixed(huge) or "")
