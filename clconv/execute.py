@@ -17,6 +17,9 @@ log = logging.getLogger("clconv")
 
 _traced: ContextVar[list[tuple[str, cl.Event]] | None] = ContextVar("_traced", default=None)
 
+_EACH = 4
+"""Elements that a work-item of kernels/zero.cl fills."""
+
 _OUT_OF_MEMORY = ("MEM_OBJECT_ALLOCATION_FAILURE", "OUT_OF_RESOURCES", "OUT_OF_HOST_MEMORY", "INVALID_BUFFER_SIZE")
 
 
@@ -106,9 +109,9 @@ def trace() -> Iterator[list[tuple[str, cl.Event]]]:
 def _zero(buffer: str, size: int) -> Launch:
     """The launch that fills a buffer of `size` bytes with zeros."""
     element, width = next((element, width) for element, width in (("uint4", 16), ("uint", 4), ("uchar", 1)) if size % width == 0)
-    count, each = size // width, 4
-    items = round_up(-(-count // each), 64)
-    return Launch(Kernel.of("zero", {"element": element, "each": each}), (buffer,), (np.int64(count),), (items,), (64,))
+    count = size // width
+    items = round_up(-(-count // _EACH), 64)
+    return Launch(Kernel.of("zero", {"element": element}), (buffer,), (np.int64(count),), (items,), (64,))
 
 
 def copy_of(

@@ -1,4 +1,7 @@
 /* The way back from a column, for backward_data_matrix: what a lane does with a quad of channels of one pixel, and with its warp's dots. */
+#define PAIR(rows) ((rows) * 8 + lane / 8 * 2) /* the first of the two pixels that eight lanes share */
+#define GROUP_LANES (SAMPLE_CHANNELS < 16 ? SAMPLE_CHANNELS / 4 : 4) /* that have channels of one sample group, of four */
+#define PIXELS_A_LANE (GROUP_LANES > 1 ? 1 : 2) /* of two pixels' dots, those that a lane sums up */
 static inline float of_lane(float given, int distance)
 {
     float got;
@@ -75,18 +78,6 @@ static inline void sum_dots(const float dot[2][4], int turn, float *sum)
 % endif
 
 % if needs_input:
-/* A quad, to the corners of its sample. */
-static inline void add_to_corners(__global float *to, plan_t its, float4 column, int below)
-{
-    const sample_t s = planned_sample(its, 0);
-    atomic_add_quad(to, its.y * corner_weight(s, 0) * column);
-% if offset_groups:
-    atomic_add_quad(to + IN_CHANNELS, its.y * corner_weight(s, 1) * column);
-    atomic_add_quad(to + below, its.y * corner_weight(s, 2) * column);
-    atomic_add_quad(to + below + IN_CHANNELS, its.y * corner_weight(s, 3) * column);
-% endif
-}
-
 /* Whether all of a warp's samples, group by group, lie in one cell. */
 static inline int in_one_cell(__local const plan_t *its)
 {
@@ -98,24 +89,6 @@ static inline int in_one_cell(__local const plan_t *its)
     return all_lanes(same);
 }
 
-/* The columns of such a heap, summed over the warp's pixels before they are added: else all would wait for each other in one place. */
-static inline void add_heap(__global float *to, const float4 column[4][2], __local const plan_t *its, int adds, int below)
-{
-    const int lane = (int)get_local_id(0) % 32;
-    const int pixel = PLAN_PIXEL(its[0]);
-    #pragma unroll 1
-    for (int corner = 0; corner < CORNERS; ++corner) {
-        float4 given = (float4)(0.0f);
-        #pragma unroll
-        for (int i = 0; i < 8; ++i) {
-            const plan_t at = its[PAIR(i / 2) + i % 2];
-            if (PAIR(i / 2) + i % 2 < adds) given += at.y * corner_weight(planned_sample(at, 0), corner) * column[i / 2][i % 2];
-        }
-        given = over_pixels(given);
-        if (lane < 8 && adds > 0 && pixel != RING_OUTSIDE)
-            atomic_add_quad(to + (index_t)pixel * IN_CHANNELS + corner % 2 * IN_CHANNELS + corner / 2 * below, given);
-    }
-}
 % endif
 
 /* Columns [channel, channel + 4) of pixel `where` once more, in float32, from the operands as the caller has them. */
@@ -134,15 +107,26 @@ __attribute__((noinline)) static float4 column_again(
     return sum;
 }
 
-/* Quad h of a lane's pixel in its sums, in a tile where some are in doubt: unscaled, or made again. */
-static inline void settle_quad(
-    float sums[4][4], int h, int r, float unscaled, float4 by, __global const data_t *restrict grad_output,
-    __global const data_t *restrict weight, int2 where, int pixels, int channel, int tap)
+/* A warp's sums in a tile where some are in doubt: unscaled, or made again. All pointers at its first pixel and channel, of which there are
+ * `channels`. */
+static inline void settle(
+    float total[2][4][4], __local const float *unscaled, __global const float4 *unscale, __global const data_t *restrict grad_output,
+    __global const data_t *restrict weight, __local const int2 *places, int pixels, int first_channel, int channels, int tap)
 {
-    float4 column = (float4)(sums[2 * h][2 * r], sums[2 * h][2 * r + 1], sums[2 * h + 1][2 * r], sums[2 * h + 1][2 * r + 1]) * unscaled * by;
-    if (isnan(unscaled + by.s0 + by.s1 + by.s2 + by.s3)) column = column_again(grad_output, weight, where, pixels, channel, tap);
-    sums[2 * h][2 * r] = column.s0;
-    sums[2 * h][2 * r + 1] = column.s1;
-    sums[2 * h + 1][2 * r] = column.s2;
-    sums[2 * h + 1][2 * r + 1] = column.s3;
+    const int lane = (int)get_local_id(0) % 32;
+    #pragma unroll
+    for (int i = 0; i < 8; ++i) { /* quad h of pixel i / 2 of the lane */
+        const int row = i / 2 * 8 + lane / 4, h = i % 2, c = h * 16 + lane % 4 * 4, r = i / 2 % 2 * 2;
+        if (c < channels) {
+            const float4 by = unscale[c / 4];
+            float4 column = (float4)(total[i / 4][2 * h][r], total[i / 4][2 * h][r + 1], total[i / 4][2 * h + 1][r], total[i / 4][2 * h + 1][r + 1]);
+            column = column * unscaled[row] * by;
+            if (isnan(unscaled[row] + by.s0 + by.s1 + by.s2 + by.s3))
+                column = column_again(grad_output, weight, places[row], pixels, first_channel + c, tap);
+            total[i / 4][2 * h][r] = column.s0;
+            total[i / 4][2 * h][r + 1] = column.s1;
+            total[i / 4][2 * h + 1][r] = column.s2;
+            total[i / 4][2 * h + 1][r + 1] = column.s3;
+        }
+    }
 }

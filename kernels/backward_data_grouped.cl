@@ -18,8 +18,7 @@
  * Local memory: plan (see plan) and gates [PLANS][TAPS][TILE_PIXELS]; weights [TAPS][GROUP_OUT][CHUNK];
  * dots [TAPS][TILE_PIXELS][DOTS_ROW] of each work-item's own channels, over all chunks of a sample group: the odd length spreads columns
  * over the banks. */
-<%namespace name="plan" file="plan.cl"/>\
-<%namespace name="sample" file="sample.cl"/>\
+<%namespace name="planned" file="planned_sample.cl"/>\
 <% dots = needs_offset or needs_mask %>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -103,12 +102,8 @@ void backward_data_grouped(
             const int tap = i / TILE_PIXELS % TAPS;
 % if offset_groups:
             const int g = first_plan + i / (TILE_PIXELS * TAPS);
-% if dots:
-            const sample_t s = ${sample.here("g")};
-            gates[i] = (uchar)((s.counts_y ? 1 : 0) | (s.counts_x ? 2 : 0));
 % endif
-% endif
-            plan[i] = ${plan.here("g")};
+            ${planned.make("i")}
         }
 % if dots:
         for (int tap = 0; tap < (planned ? TAPS : 0); ++tap) dots[(tap * TILE_PIXELS + row) * DOTS_ROW + lane] = (plan_t)(ACC(0.0));
@@ -174,13 +169,7 @@ void backward_data_grouped(
             for (int x = 1; x < SAMPLE_LANES; ++x) total += parts[x];
             const sample_t s = planned_sample(plan[i], gates[i]);
             const acc_t dot[4] = {total.s0, total.s1, total.s2, total.s3};
-% if needs_offset:
-            store_offset(grad_offset, 2 * ENTRY(g) * pixels + pixel, plan[i].y * blend_dy(s, dot));
-            store_offset(grad_offset, (2 * ENTRY(g) + 1) * pixels + pixel, plan[i].y * blend_dx(s, dot));
-% endif
-% if needs_mask:
-            store_mask(grad_mask, ENTRY(g) * pixels + pixel, blend(s, dot));
-% endif
+            ${planned.store_gradients("plan[i].y", "dot")}
         }
         barrier(CLK_LOCAL_MEM_FENCE);
 % endif

@@ -20,13 +20,13 @@
  *
  * Local memory: plan (see plan) and gates [PLAN_SETS][PLANS][TILE_PIXELS], of all taps, or of this and the next where there are many;
  * halves, see grad_halves; weights [STAGES][STAGE], a ring of stages (see matrix_back)${"; dots [TILE_OUT / 32][TAPS][TILE_PIXELS], of corners" if dotted else ""}. */
-<%namespace name="plan" file="plan.cl"/>\
-<%namespace name="sample" file="sample.cl"/>\
+<%namespace name="planned" file="planned_sample.cl"/>\
 <%
 dots = needs_offset or needs_mask
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 sum = "sum" if exact else "total"
 fixed = fixed_bits > 0
+target = "{grad_sums, grad_marks, ways + own_plans + warp_pixel, own_scales[0], real ? first_channel + own_channel : 0}" if fixed else "{grad_ring + first_channel + own_channel}"
 stage_vecs = chunk * tile_channels * parts // 8
 items = tile_pixels * tile_channels // 32
 %>\
@@ -47,24 +47,20 @@ items = tile_pixels * tile_channels // 32
 #define TILE_PIXELS ${tile_pixels}
 #define ITEMS (TILE_PIXELS * TILE_OUT / 32)
 #define WARPS_ACROSS (TILE_OUT / 32)
-#define DOUBT_BITS ${doubt_bits}
 #define PLANS ${plans}
 #define PLAN_SETS ${"TAPS" if keeps_plans else 2}
 #define PLANNED (PLANS * TILE_PIXELS)
 #define STAGES 2
 #define STAGE_VECS (STAGE / 8)
 #define SUM_CHUNKS (64 / CHUNK)
-#define GROUP_LANES (SAMPLE_CHANNELS < 16 ? SAMPLE_CHANNELS / 4 : 4) /* that have channels of one sample group, of four */
-#define PAIR(rows) ((rows) * 8 + lane / 8 * 2)
-#define PIXELS_A_LANE (GROUP_LANES > 1 ? 1 : 2) /* of two pixels' dots, those that a lane sums up */
 <%include file="grad_halves.cl"/>
 <%include file="back_products.cl"/>
 <%include file="planned_sample.cl"/>
 <%include file="back_samples.cl"/>
 % if needs_input and fixed:
-<%include file="fixed.cl"/>
-<%include file="fixed_add.cl"/>
 <%include file="fixed_samples.cl"/>
+% elif needs_input:
+<%include file="float_samples.cl"/>
 % endif
 <%def name="fetch_weights()">\
 {
@@ -79,13 +75,7 @@ items = tile_pixels * tile_channels // 32
 <%def name="make_plan(in_tile, at)">\
 {
                 const int g = min(first_group + ${in_tile}, SAMPLE_GROUPS - 1);
-% if offset_groups:
-                const sample_t s = ${sample.here("g")};
-                gates[${at}] = (uchar)((s.counts_y ? 1 : 0) | (s.counts_x ? 2 : 0));
-% else:
-                gates[${at}] = 0;
-% endif
-                plan[${at}] = ${plan.here("g")};
+                ${planned.make(at)}
 % if needs_input and fixed:
                 const index_t to = (index_t)g * ring_pixels + PLAN_PIXEL(plan[${at}]);
                 ways[${at}] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
@@ -95,15 +85,6 @@ items = tile_pixels * tile_channels // 32
 <%def name="zero(sums)">\
 #pragma unroll
             for (int i = 0; i < 32; ++i) ${sums}[i / 16][i / 4 % 4][i % 4] = 0.0f;\
-</%def>\
-<%def name="store_gradients(dot)">\
-% if needs_mask:
-                store_mask(grad_mask, ENTRY(g) * pixels + pixel, blend(s, ${dot}));
-% endif
-% if needs_offset:
-                store_offset(grad_offset, 2 * ENTRY(g) * pixels + pixel, scale * blend_dy(s, ${dot}));
-                store_offset(grad_offset, (2 * ENTRY(g) + 1) * pixels + pixel, scale * blend_dx(s, ${dot}));
-% endif
 </%def>\
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void backward_data_matrix(
@@ -176,6 +157,9 @@ void backward_data_matrix(
         const int first_channel = group * GROUP_IN + in_group;
         const int first_group = first_channel / SAMPLE_CHANNELS;
         const int real = GROUP_IN % TILE_OUT == 0 || in_group + own_channel < GROUP_IN;
+% if needs_input and fixed:
+        __global const float4 *own_scales = channel_scales + (real ? first_channel + own_channel : 0) / 4;
+% endif
         __global const float4 *own_unscale = unscale + (tile * TILE_OUT + own_channel) / 4;
         __global const uint4 *stages = packed + (index_t)tile * TAPS * CHUNKS * STAGE_VECS;
         int ahead = 0;
@@ -232,15 +216,9 @@ void backward_data_matrix(
 
             const int doubtful = doubted[0];
             const float4 by = doubtful ? (float4)(1.0f) : own_unscale[0];
-            if (doubtful) {
-                #pragma unroll
-                for (int i = 0; i < 8; ++i) { /* quad i % 2 of the lane's pixel i / 2 */
-                    const int row = warp_pixel + i / 2 * 8 + lane / 4, c = across * 32 + i % 2 * 16 + lane % 4 * 4;
-                    if (in_group + c < GROUP_IN)
-                        settle_quad(total[i / 4], i % 2, i / 2 % 2, unscaled[row], unscale[(tile * TILE_OUT + c) / 4],
-                                    grad_output, weight, places[row], pixels, first_channel + c, tap);
-                }
-            }
+            if (doubtful)
+                settle(total, unscaled + warp_pixel, unscale + (tile * TILE_OUT + across * 32) / 4, grad_output, weight, places + warp_pixel, pixels,
+                       first_channel + across * 32, GROUP_IN - in_group - across * 32, tap);
             /* From here on, column[rows][i] is the lane's quad of pixel warp_pixel + PAIR(rows) + i. */
             float4 column[4][2];
             #pragma unroll
@@ -254,14 +232,8 @@ void backward_data_matrix(
 % if needs_input:
             const int adds = real ? real_pixels - warp_pixel : 0; /* pixels, of the warp's */
             const int heap = in_one_cell(its);
-% if fixed:
-            const int channel = real ? first_channel + own_channel : 0;
-            __global const float4 *scales = channel_scales + channel / 4;
-            __local const uchar4 *its_ways = ways + own_plans + warp_pixel;
-            if (heap) fixed_heap(grad_sums, grad_marks, column, its, its_ways, channel, adds, scales[0], width);
-% else:
-            if (heap) add_heap(grad_ring + first_channel + own_channel, column, its, adds, below);
-% endif
+            const target_t to = ${target};
+            if (heap) add_heap(to, column, its, adds, width);
 % endif
 % if dots:
             float dot[4][2][4];
@@ -282,12 +254,7 @@ void backward_data_matrix(
 % endif
 % endif
 % if needs_input:
-                    if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap)
-% if fixed:
-                        fixed_to_corners(grad_sums, grad_marks, at, its_ways[PAIR(rows) + i], channel, column[rows][i], scales[0], width);
-% else:
-                        add_to_corners(grad_ring + from, at, column[rows][i], below);
-% endif
+                    if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap) add_to_corners(to, at, PAIR(rows) + i, column[rows][i], width);
 % endif
                 }
             }
@@ -304,11 +271,10 @@ void backward_data_matrix(
                     sum_dots(dot[rows], turn, sum_of);
                     if (warp_pixel + in_warp < real_pixels && real && lane % GROUP_LANES < 2) {
                         const sample_t s = planned_sample(its[in_warp], gates[own_plans + warp_pixel + in_warp]);
-                        const acc_t scale = its[in_warp].y;
                         const int2 where = places[warp_pixel + in_warp];
                         const int n = where.x, g = first_group + own_channel / SAMPLE_CHANNELS;
                         const index_t pixel = where.y;
-${store_gradients("sum_of")}\
+                        ${planned.store_gradients("its[in_warp].y", "sum_of")}
                     }
                 }
 % endif
@@ -322,12 +288,11 @@ ${store_gradients("sum_of")}\
                 const int tap = i / PLANS, g = first_group + i % PLANS;
                 const plan_t its = plan[i * TILE_PIXELS + t % TILE_PIXELS];
                 const sample_t s = planned_sample(its, gates[i * TILE_PIXELS + t % TILE_PIXELS]);
-                const acc_t scale = its.y;
                 float dot[4] = {0.0f, 0.0f, 0.0f, 0.0f};
                 for (int w = 0; w < WARPS_ACROSS / PLANS; ++w)
                     for (int q = 0; q < 4; ++q)
                         dot[q] += dots[(((i % PLANS * (WARPS_ACROSS / PLANS) + w) * TAPS + tap) * TILE_PIXELS + t % TILE_PIXELS) * 4 + q];
-${store_gradients("dot")}\
+                ${planned.store_gradients("its.y", "dot")}
             }
 % endif
     }

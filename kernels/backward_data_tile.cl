@@ -16,9 +16,8 @@
  *
  * Local memory: plan (see plan), gates and dots [PLANS][TAPS][TILE_PIXELS] of a sample group's chunks; panels of the factors, rows of
  * TILE_OUT outputs; parts [TILE_PIXELS][ITEMS_X], the dots of a work-item's channels. */
-<%namespace name="plan" file="plan.cl"/>\
 <%namespace name="quads" file="quads.cl"/>\
-<%namespace name="sample" file="sample.cl"/>\
+<%namespace name="planned" file="planned_sample.cl"/>\
 <%
 dots = needs_offset or needs_mask
 fixed = fixed_bits > 0
@@ -121,12 +120,8 @@ void backward_data_tile(
             const int tap = i / TILE_PIXELS % TAPS;
 % if offset_groups:
             const int g = first_group + i / (TILE_PIXELS * TAPS);
-            const sample_t s = ${sample.here("g")};
-            gates[i] = (uchar)((s.counts_y ? 1 : 0) | (s.counts_x ? 2 : 0));
-% else:
-            gates[i] = 0;
 % endif
-            plan[i] = ${plan.here("g")};
+            ${planned.make("i")}
 % if needs_input and fixed:
             const index_t to = (index_t)${"g" if offset_groups else "0"} * ring_pixels + PLAN_PIXEL(plan[i]);
             ways[i] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
@@ -213,13 +208,7 @@ ${quads.multiply("TILE_OUT", "4", "ITEM_PIXELS", "weights", "WEIGHTS_ROW", "grad
             const int g = first_group + i / (TILE_PIXELS * TAPS);
             const sample_t s = planned_sample(plan[i], gates[i]);
             const acc_t dot[4] = {dots[i].s0, dots[i].s1, dots[i].s2, dots[i].s3};
-% if needs_offset:
-            store_offset(grad_offset, 2 * ENTRY(g) * pixels + pixel, plan[i].y * blend_dy(s, dot));
-            store_offset(grad_offset, (2 * ENTRY(g) + 1) * pixels + pixel, plan[i].y * blend_dx(s, dot));
-% endif
-% if needs_mask:
-            store_mask(grad_mask, ENTRY(g) * pixels + pixel, blend(s, dot));
-% endif
+            ${planned.store_gradients("plan[i].y", "dot")}
         }
         barrier(CLK_LOCAL_MEM_FENCE);
 % endif

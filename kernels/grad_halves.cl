@@ -6,6 +6,7 @@
  *     2**-DOUBT_BITS below its largest
  *
  * Work-item t: pixel t % TILE_PIXELS, outputs t / TILE_PIXELS + i * STRIPES; `grad` points at its pixel of the group's first output. */
+#define DOUBT_BITS ${doubt_bits}
 #define STRIPES (ITEMS / TILE_PIXELS)
 #define GRAD_ROWS (CHUNKS * CHUNK)
 #define GRAD_PART (GRAD_ROWS * TILE_PIXELS) /* halves */

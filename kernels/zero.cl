@@ -1,7 +1,7 @@
 /* zero: buffer[i] = 0. Drivers' own fills are not used: on NVIDIA's, one of 8.6 GB ended in a dead context.
  *
  * Work-item i: elements i, i + the number of work-items, .. of the buffer, EACH of them (below count). */
-#define EACH ${each}
+#define EACH 4
 
 __kernel void zero(__global ${element} *buffer, long count)
 {
