@@ -196,7 +196,7 @@ def kernels() -> dict[str, dict[Kernel, str]]:
 def utilities() -> Iterator[Kernel]:
     """Kernels that belong to no pass: what brings arrays in and out, fills, and measures a device's ceilings."""
     yield from (Kernel.of("copy", {"element": element}) for element in ("uchar", "ushort", "uint", "ulong"))
-    yield from (Kernel.of("zero", {"element": element}) for element in ("uchar", "uint"))
+    yield from (Kernel.of("zero", {"element": element}) for element in ("uchar", "uint", "uint4"))
     yield from (copy_kernel(vec) for vec in (4, 8, 16))
     yield from (multiply_kernel(*kind) for kind in (("float", 1), ("float", 8), ("float", 16), ("double", 1), ("double", 4)))
     for dtype in ("float16", "bfloat16", "float32", "float64"):
