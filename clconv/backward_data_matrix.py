@@ -116,14 +116,14 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     after: tuple[Step, ...] = ()
     temporaries = dict(packed)
     if needs & {"offset", "mask"}:
-        transpose, ring = ring_last(problem, device)
+        transpose, ring = ring_last(problem, device, DOUBT_BITS[parts(problem)])  # as the weight's pass has it
         shared, temporaries = (transpose,), temporaries | ring
     fixed = fixed_sums(problem, device) if is_fixed(request) else None
     if fixed:
         before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
         transpose, ring = ring_first(problem, device)
-        before, after, temporaries = (*before, Fill("grad_input_ring")), (transpose,), temporaries | ring
+        before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
     way: dict[str, Value] = {
         "unit": _UNIT,
         "parts": parts(problem),
@@ -141,7 +141,7 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     }
     kernel = Kernel.of("backward_data_matrix", {**way, **specialisation(problem), "wide": ring_wide(problem)})
     reads = ("input_ring",) if needs & {"offset", "mask"} else ()
-    into = fixed.buffers if fixed else ("grad_input_ring",) if "input" in needs else ()
+    into = fixed.buffers if fixed else ("scratch",) if "input" in needs else ()
     results = (*into, *(f"grad_{name}" for name in ("offset", "mask") if name in needs))
     items = _items(tile)
     launch = Launch(

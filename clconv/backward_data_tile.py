@@ -109,7 +109,7 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
         transpose, ring = ring_first(problem, device)
-        before, after, temporaries = (*before, Fill("grad_input_ring")), (transpose,), temporaries | ring
+        before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
     wanted = {f"needs_{name}": name in needs for name in ("input", "mask", "offset")}
     atomic = atomic_add(problem, device) or "cas"
     way: dict[str, Value] = {
@@ -128,7 +128,7 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         ATOMIC_OPTIONS.get(atomic, ()) if "input" in needs and not fixed else (),
     )
     reads = ("input_ring",) if needs & {"offset", "mask"} else ()
-    into = fixed.buffers if fixed else ("grad_input_ring",) if "input" in needs else ()
+    into = fixed.buffers if fixed else ("scratch",) if "input" in needs else ()
     results = (*into, *(f"grad_{name}" for name in ("offset", "mask") if name in needs))
     items = _items(tile)
     launch = Launch(

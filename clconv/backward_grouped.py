@@ -124,7 +124,7 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         shared = (transpose,)
     if "input" in needs:
         transpose, ring = ring_first(problem, device)
-        before, after, temporaries = (Fill("grad_input_ring"),), (transpose,), temporaries | ring
+        before, after, temporaries = (Fill("scratch"),), (transpose,), temporaries | ring
     atomic, vec = atomic_add(problem, device) or "cas", _vec(problem)
     way: dict[str, Value] = {
         "atomic": atomic,
@@ -140,7 +140,7 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         ATOMIC_OPTIONS.get(atomic, ()) if "input" in needs else (),
     )
     reads = ("input_ring",) if needs & {"offset", "mask"} else ()
-    writes = {"input": "grad_input_ring", "offset": "grad_offset", "mask": "grad_mask"}
+    writes = {"input": "scratch", "offset": "grad_offset", "mask": "grad_mask"}
     results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
     items = tile["lanes"] * tile["tile_pixels"]
     launch = Launch(

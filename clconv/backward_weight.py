@@ -3,7 +3,7 @@
 from math import prod
 from typing import TYPE_CHECKING
 
-from clconv import backward_grouped, backward_weight_tile
+from clconv import backward_grouped, backward_weight_matrix, backward_weight_tile
 from clconv.bias import bias_steps
 from clconv.row_sums import PARTIAL_BYTES, RowSum
 from clconv.runs import FLUSH_DENORMALS, Run, channels_last, chunk_tiles, joined, narrow, refuses, threads, wide
@@ -117,6 +117,7 @@ VARIANTS = (
         suits=lambda request, device: device.kind == "cpu",
     ),
     backward_grouped.WEIGHT,
+    backward_weight_matrix.VARIANT,
     backward_weight_tile.VARIANT,
     Variant("plain", lambda request, device: None, _tiles, _plain_schedule, guarded=False),
 )

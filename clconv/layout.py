@@ -17,8 +17,7 @@ _STRIP = 16
 def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[Launch, dict[str, int]]:
     """The launch that makes input_ring, the input with its channels innermost in a ring of zeros, in its own type; and that temporary.
 
-    With `doubt_bits` also input_sizes, the largest magnitude of each pixel and its neighbour; pixels with too much that lies further below
-    are marked.
+    With `doubt_bits` also input_sizes, the largest magnitude of each pixel and its neighbour; infinite where too much lies further below.
     """
     pixels, bits = ring_pixels(problem), 8 * DTYPES[problem.dtype]
     items = 1 << (lanes(device, 256).bit_length() - 1)
@@ -36,7 +35,10 @@ def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[
 
 
 def ring_first(problem: Problem, device: "Device") -> tuple[Launch, dict[str, int]]:
-    """The launch that brings grad_input_ring, in the accumulator's type, back to grad_input; and that temporary."""
+    """The launch that brings the ring of the input's gradient, in the accumulator's type, back to grad_input; and that temporary.
+
+    It is called scratch, as what the weight's pass needs for itself: the passes of a call run one after another.
+    """
     size = 1 << (lanes(device, 256).bit_length() - 1)
     tile, tile_channels = min(64, size), 32
     arguments: dict[str, Value] = {
@@ -45,7 +47,7 @@ def ring_first(problem: Problem, device: "Device") -> tuple[Launch, dict[str, in
     }  # fmt: skip
     scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
     blocks = ceil_div(problem.batch * problem.height * problem.width, tile), ceil_div(problem.in_channels, tile_channels)
-    temporary = {"grad_input_ring": ring_pixels(problem) * problem.in_channels * accumulator_bytes(problem)}
+    temporary = {"scratch": ring_pixels(problem) * problem.in_channels * accumulator_bytes(problem)}
     kernel = Kernel.of("ring_first", arguments)
     turns = 2 * ceil_div(tile * tile_channels, size)
     return Launch(kernel, (*temporary, "grad_input"), scalars, (blocks[0] * size, blocks[1]), (size, 1), turns), temporary

@@ -97,10 +97,8 @@ static inline void make_ring(
 % if sizes:
     if (doubt || block_least < pixel_most * as_float((127u - DOUBT_BITS) << 23)) doubted[mine] = 1;
     if (t < TILE_PIXELS) most_of[t] = pixel_most;
-    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-    if (t < NEW_PIXELS && first + t < last) {
-        largest[first + t] = fmax(pixel_most, most_of[t + 1]);
-        if (doubted[t]) store_data(ring, (index_t)(first + t) * CHANNELS, NAN);
-    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (t < NEW_PIXELS && first + t < last)
+        largest[first + t] = doubted[t] || doubted[t + 1] ? INFINITY : fmax(pixel_most, most_of[t + 1]);
 % endif
 }

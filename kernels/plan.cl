@@ -35,13 +35,16 @@ static inline plan_t plan_of(int row, int column, int n, int height, int width)
 }
 % endif
 
-## The plan of tap `tap` at pixel (oy, ox) of image n, sample group `group`, from the names that are in scope in the kernel.
-<%def name="here(group)">\
+## The plan of tap `tap` at pixel (oy, ox) of image n, from its offsets and its mask; from the names that are in scope in the kernel.
+<%def name="made(offset_y, offset_x, scale)">\
 % if offset_groups:
-plan_of(place(tap_row(oy, tap), tap_column(ox, tap),
-              load_offset(offset, 2 * ENTRY(${group}) * pixels + pixel), load_offset(offset, (2 * ENTRY(${group}) + 1) * pixels + pixel)),
-        ${"load_mask(mask, ENTRY(%s) * pixels + pixel)" % group if has_mask else "ACC(1.0)"}, n, height, width)\
+plan_of(place(tap_row(oy, tap), tap_column(ox, tap), ${offset_y}, ${offset_x}), ${scale}, n, height, width)\
 % else:
 plan_of(tap_row(oy, tap), tap_column(ox, tap), n, height, width)\
 % endif
+</%def>\
+## The same of sample group `group`.
+<%def name="here(group)">\
+${made("load_offset(offset, 2 * ENTRY(%s) * pixels + pixel)" % group, "load_offset(offset, (2 * ENTRY(%s) + 1) * pixels + pixel)" % group,
+       "load_mask(mask, ENTRY(%s) * pixels + pixel)" % group if has_mask else "ACC(1.0)")}\
 </%def>\

@@ -1,14 +1,16 @@
 """Every variant of every pass, on every device, against the reference."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clconv import Device, Plan, reference
+from clconv.arrays import NumpyArray
 from clconv.check.cases import BY_NAME, CASES, TYPED, Case
-from clconv.check.closeness import relative_error
+from clconv.check.closeness import account, relative_error
 from clconv.check.run import Subject
 from clconv.schedule import Variant
 from clconv.tuning import PASSES
@@ -83,3 +85,49 @@ def test_float32_is_accurate_over_any_depth(channels: int, precision: str | None
             error = relative_error(plan.forward(**arrays), want)
             bound = 1e-3 if precision else 3e-6 if variant.name in ("tile", "plain") else 6e-7
             assert error < bound, f"{variant.name}: {error}"
+
+
+@pytest.mark.parametrize("precision", [None, "tf32"])
+def test_gradient_of_the_weight_is_accurate_over_many_pixels(precision: str | None, device: Device) -> None:
+    """Sums of 19,000 products, as above; variants that round the factors are allowed 11 bits."""
+    case = Case("pixels", (2, 32, 96, 99), (32, 32, 1, 1), padding=0)
+    arrays: dict[str, Any] = case.arrays()
+    want = reference.deform_conv2d_backward(**arrays, **case.options, needs=("weight",)).weight
+    for variant in PASSES["backward_weight"]:
+        if Subject("backward_weight", variant, case).refusal(device) is None:
+            plan = Plan(
+                case.input, case.weight, mask=True, bias=True, **case.options, precision=precision, device=device,
+                variants={"backward_weight": variant.name},
+            )  # fmt: skip
+            error = relative_error(plan.backward(**arrays, needs=("weight",)).weight, want)
+            bound = 1e-3 if precision and variant.name == "mma" else 6e-7 if variant.name == "mma" else 3e-6
+            assert error < bound, f"{variant.name}: {error}"
+
+
+UNUSUAL: dict[str, Callable[[np.random.Generator, NumpyArray], NumpyArray]] = {
+    "pixels of all sizes": lambda rng, grads: grads * 10.0 ** rng.uniform(-25, 25, (1, 1, *grads.shape[2:])),
+    "elements of all sizes": lambda rng, grads: grads * 10.0 ** rng.uniform(-15, 15, grads.shape),
+    "outputs of all sizes": lambda rng, grads: grads * 10.0 ** rng.uniform(-15, 15, (1, grads.shape[1], 1, 1)),
+    "tiny": lambda rng, grads: grads * 1e-33,
+    "mostly zeros": lambda rng, grads: np.where(rng.random(grads.shape) < 0.9, 0.0, grads),
+    "zeros": lambda rng, grads: 0.0 * grads,
+    "infinities": lambda rng, grads: np.where(rng.random(grads.shape) < 1e-4, np.inf, grads),
+    "NaN": lambda rng, grads: np.where(rng.random(grads.shape) < 1e-4, np.nan, grads),
+}
+
+
+@pytest.mark.parametrize("unusual", UNUSUAL)
+def test_gradient_of_the_weight_of_unusual_gradients(unusual: str, device: Device) -> None:
+    case = Case("unusual", (2, 32, 17, 18), (40, 32, 3, 3))
+    arrays: dict[str, Any] = case.arrays()
+    arrays["grad_output"] = UNUSUAL[unusual](np.random.default_rng(0), arrays["grad_output"].astype(np.float64)).astype(np.float32)
+    want, magnitude = (
+        make(**arrays, **case.options, needs=("weight",)).weight
+        for make in (reference.deform_conv2d_backward, reference.backward_magnitude)
+    )
+    for variant in PASSES["backward_weight"]:
+        subject = Subject("backward_weight", variant, case)
+        if subject.refusal(device) is None:
+            plan = subject.plan(device)
+            got = plan.backward(**arrays, needs=("weight",)).weight
+            assert account("grad_weight", got, want, magnitude, plan.problem, f"{variant.name}, {unusual}") == ""

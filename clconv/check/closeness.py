@@ -17,8 +17,8 @@ def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray,
     """The worst elements with index, got, want and allowed, and the call that makes them; empty if all are right.
 
     Right is `error <= (FACTOR * eps(accumulator) + eps(factors)) * magnitude + eps(storage) * |want| + tiny`, with NaN exactly where the
-    reference has it. eps(factors) is 0 but for the output of problems whose products may be made of rounded factors, by a variant that
-    `rounds` them.
+    reference has it. eps(factors) is 0 but for problems whose products may be made of rounded factors, by a variant that `rounds` them;
+    of halves, which are rounded no further, only where a sample is a factor: for the output and the weight's gradient.
     tiny is FACTOR**2 times the smallest normal number of the accumulator's type, for devices may flush what is below to zero, factors of a
     few units too, and the storage's smallest number.
     """
@@ -28,7 +28,8 @@ def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray,
     value = got.astype(np.float64)
     with np.errstate(invalid="ignore"):
         sums = np.finfo(problem.accumulator)
-        factors = problem.factor_eps if name == "output" and rounds else 0.0
+        rounded = name in ("output", "grad_weight") or problem.precision is not None
+        factors = problem.factor_eps if rounds and rounded else 0.0
         tiny = FACTOR**2 * float(sums.tiny) + float(storage.smallest_subnormal)
         allowed = (FACTOR * float(sums.eps) + factors) * magnitude + float(storage.eps) * np.abs(want) + tiny
         error = np.abs(value - want)

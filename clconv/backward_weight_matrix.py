@@ -1,0 +1,155 @@
+"""The backward pass for weight and bias by NVIDIA's matrix units, halves in, float32 sums."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clconv.bias import bias_steps
+from clconv.forward_matrix import DOUBT_BITS, parts
+from clconv.layout import chunk_plans, fills_tile, refuses_ring, ring_last, ring_wide
+from clconv.problem import DTYPES, Problem
+from clconv.schedule import (
+    Kernel,
+    Launch,
+    Request,
+    Schedule,
+    Step,
+    Tile,
+    Value,
+    Variant,
+    accumulator_bytes,
+    ceil_div,
+    present,
+    round_up,
+    sizes,
+    specialisation,
+    storage,
+    weight_specialisation,
+)
+
+if TYPE_CHECKING:
+    from clconv.device import Device
+
+_PACK_ITEMS = 256
+_REDUCE_ITEMS = 256
+_LANES = 8
+"""Work-items that sample a pixel's channels together."""
+
+
+def _vec(problem: Problem) -> int:
+    """Channels in 16 bytes."""
+    return 16 // DTYPES[problem.dtype]
+
+
+def _unit(problem: Problem) -> int:
+    """Neighbouring channels of a tile at one tap."""
+    return _LANES * _vec(problem)
+
+
+def _supports(request: Request, device: "Device") -> str | None:
+    problem = request.problem
+    if "mma" not in device.matrix_units:
+        return "the device has no mma"
+    if problem.dtype == "float64":
+        return "it multiplies halves, which float64 can't be cut into"
+    vec = _vec(problem)
+    if problem.group_in % vec or (problem.in_channels // problem.sample_groups) % vec:
+        return f"it reads {vec} channels at a time, and groups of them are no multiple of that"
+    if not _candidates(request, device):
+        return f"no tile fits {device.max_work_group} work-items and {device.local_memory} bytes of local memory"
+    return refuses_ring(problem)
+
+
+def _plans(problem: Problem) -> int:
+    """The most offset groups that a unit of channels touches."""
+    return chunk_plans(problem, problem.group_in, _unit(problem))
+
+
+def _local_bytes(problem: Problem, tile: Tile) -> int:
+    block = tile["block"]
+    plans = 16 * block * (4 * tile["units"] * _plans(problem) + 8)
+    return plans + 2 * 2 * parts(problem) * block * (tile["units"] * _unit(problem) + tile["tile_out"]) + 32
+
+
+def _candidates(request: Request, device: "Device") -> tuple[Tile, ...]:
+    problem = request.problem
+    outs = (64,) if problem.group_out <= 64 else (128, 64)
+    units, block = 128 // _unit(problem), 8 * _vec(problem)
+    tiles = [Tile.of(tile_out=tile_out, units=units, block=block, warp_out=32, items=256) for tile_out in outs]
+    most = min(device.max_work_group, device.max_work_items[0])
+    return tuple(tile for tile in tiles if 2 * tile["items"] <= most and _local_bytes(problem, tile) <= device.local_memory)
+
+
+def _tiles(problem: Problem, tile: Tile) -> int:
+    """Tiles of the gradient."""
+    units = ceil_div(problem.group_in, _unit(problem)) * problem.taps
+    return problem.groups * ceil_div(problem.group_out, tile["tile_out"]) * ceil_div(units, tile["units"])
+
+
+def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+    problem = request.problem
+    if "weight" not in request.needs:
+        return Schedule("mma", tile, *bias_steps(request, device))
+    transpose, ring = ring_last(problem, device, DOUBT_BITS[parts(problem)])
+    blocks, tiles = ceil_div(problem.out_pixels, tile["block"]), _tiles(problem, tile)
+    workers = min(device.compute_units, blocks * tiles)
+    pack, packed, sums = _pack(request, tile, blocks)
+    segments = (workers + tiles - 1) * tile["tile_out"] * tile["units"] * _unit(problem)
+    partial = {"partial_weight": segments * accumulator_bytes(problem)}
+
+    way: dict[str, Value] = {"vec": _vec(problem), **dict(tile.sizes)}
+    halves = packed["scratch"] // 2
+    special = specialisation(problem) | {"wide": ring_wide(problem) or max(halves, segments) >= 1 << 31}
+    product: dict[str, Value] = {
+        "unit": "mma", "parts": parts(problem), "plans": _plans(problem), "channels_at_once": _vec(problem),
+        "outs": _outs(problem, tile),
+    }  # fmt: skip
+    items = 2 * tile["items"]
+    reads = ("grad_output", *packed, "input_ring", "input_sizes", *present(problem, "offset", "mask"))
+    launch = Launch(
+        Kernel.of("backward_weight_matrix", {**product, **way, **special}), (*reads, *partial), sizes(problem), (workers * items,), (items,)
+    )
+    quads = tile["tile_out"] * tile["units"] * _unit(problem) // 4
+    reduce = Launch(
+        Kernel.of("reduce_weight_tiles", {**way, "reduce_items": _REDUCE_ITEMS, **weight_specialisation(problem), "wide": special["wide"]}),
+        (*partial, "grad_weight"),
+        (np.int32(blocks), np.int32(workers)),
+        (quads, tiles),
+        (_REDUCE_ITEMS, 1),
+    )
+    steps: tuple[Step, ...] = (pack, *_bias(problem, blocks, *sums), launch, reduce)
+    return Schedule("mma", tile, steps, ring | packed | sums | partial, (transpose,))
+
+
+def _bias(problem: Problem, blocks: int, *sums: str) -> tuple[Launch, ...]:
+    """The launch that makes grad_bias of the blocks' sums, where they are made."""
+    arguments = {"items": _REDUCE_ITEMS, **storage(problem.dtype, problem.out_channels * blocks >= 1 << 31)}
+    size = (problem.out_channels * _REDUCE_ITEMS,)
+    return tuple(
+        Launch(Kernel.of("reduce_rows", arguments), (name, "grad_bias"), (np.int32(blocks),), size, (_REDUCE_ITEMS,)) for name in sums
+    )
+
+
+def _outs(problem: Problem, tile: Tile) -> int:
+    """A group's outputs with what fills the last tile."""
+    return round_up(problem.group_out, tile["tile_out"])
+
+
+def _pack(request: Request, tile: Tile, blocks: int) -> tuple[Launch, dict[str, int], dict[str, int]]:
+    """The launch that packs and scales the gradient of the output, what it makes, and what it sums for the bias on the way."""
+    problem = request.problem
+    pixels = blocks * tile["block"] * problem.groups
+    halves = pixels * _outs(problem, tile) * parts(problem)
+    sums = {"partial_bias": problem.out_channels * blocks * accumulator_bytes(problem)} if "bias" in request.needs else {}
+    arguments: dict[str, Value] = {
+        "items": _PACK_ITEMS, "parts": parts(problem), "block": tile["block"], "outs": _outs(problem, tile), "sums": bool(sums),
+        "doubt_bits": DOUBT_BITS[parts(problem)], **weight_specialisation(problem), "wide": problem.wide or halves >= 1 << 31,
+    }  # fmt: skip
+    temporaries = {"scratch": 2 * halves, "pixel_places": 16 * pixels}
+    size = (blocks * _PACK_ITEMS, problem.groups)
+    kernel = Kernel.of("pack_grad_matrix", arguments)
+    return Launch(kernel, ("grad_output", *temporaries, *sums), sizes(problem), size, (_PACK_ITEMS, 1)), temporaries, sums
+
+
+VARIANT = Variant("mma", _supports, _candidates, _schedule, suits=lambda request, device: fills_tile(request.problem))
+"""The weight's and the bias's gradient; deterministic."""

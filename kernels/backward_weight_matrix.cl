@@ -1,0 +1,255 @@
+/* backward_weight_matrix: the gradient of the weight by matrix units, a product split over the pixels; bit-identical from run to run.
+ *
+ *     grad_weight[o, c, tap] = sum over pixels p of the batch: grad_output[o][p] * sample[p][c at tap]      sample = mask * B
+ *
+ * Both factors are halves, sums are float32. float32 data is cut in two halves, and three products (high x high, low x high, high x low)
+ * give 22 bits. grad_output is scaled by a power of two of each pixel (see pack_grad_matrix), which comes back as a factor of the pixel's
+ * mask; samples, with that factor, by one of their block, from the largest magnitudes at all pixels that it reads. A block of which that
+ * isn't finite, as it also isn't where no half can hold a factor, is summed from float32 (see weight_again).
+ *
+ * ring [..][C] and largest [..] see ring_last; packed and places see pack_grad_matrix; offset [N][OG][K][2][P], mask [N][OG][K][P] and
+ * grad_output [N][O][P] as the caller has them; partial [segments][TOTAL_QUADS][ITEMS] see weight_tile, which has the division of labour.
+ *
+ * A work-group takes its pieces block by block. Half of its work-items multiply; the others sample, and are ahead: while block b is
+ * multiplied, what was fetched of b + 1 becomes halves in local memory, and the corners of b + 2 are fetched; plans of b + 3 are made from
+ * offsets that were fetched for it before, and those of b + 4 are fetched. Item t of these samples VEC channels of each unit: 8 neighbours
+ * read one pixel's channels together. Both jobs meet at a barrier for each block.
+ *
+ * Local memory, in rings of blocks: plan [4][UNITS][PLANS][BLOCK] of the offset groups of a unit (see plan); places [8][BLOCK]; most [8],
+ * the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and grads [2][PARTS][TILE_OUT][BLOCK] of halves. */
+<%
+corners = 4 if offset_groups else 1
+passes = block * units // (items // 8)
+%>\
+<%include file="types.cl"/>
+<%include file="shape.cl"/>
+<%include file="sample.cl"/>
+<%include file="ring.cl"/>
+<%include file="strips.cl"/>
+<%include file="plan.cl"/>
+<%include file="ring_vector.cl"/>
+<%include file="scale.cl"/>
+<%include file="weight_tile.cl"/>
+<%include file="grad_octets.cl"/>
+<%include file="matrix_nvidia.cl"/>
+#define MY_ITEM ((int)get_local_id(0) % ITEMS) /* among those of the same job */
+#define PLANS ${plans}
+#define PASSES ${passes}
+#define SAMPLES (PARTS * BLOCK * COLUMNS / 8)
+#define GRADS (PARTS * TILE_OUT * BLOCK / 8)
+#define LEAST 0x1p-96f /* of a block's largest sample, or zero */
+#define MOST 0x1p100f
+
+/* The bits of the largest among a warp's lanes. */
+static inline uint largest_of_warp(uint bits)
+{
+    uint most;
+    asm volatile("redux.sync.max.u32 %0, %1, -1;" : "=r"(most) : "r"(bits));
+    return most;
+}
+
+/* A load that is begun here, and what it isn't moved across: left alone, NVIDIA's assembler fetches late. */
+static inline uint4 load_now(__global const void *from)
+{
+    uint4 all;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(all.s0), "=r"(all.s1), "=r"(all.s2), "=r"(all.s3) : "l"(from) : "memory");
+    return all;
+}
+static inline void keep_order(void) { asm volatile("bar.warp.sync -1;" ::: "memory"); }
+
+/* Barriers of all work-items, and of those of one job. */
+static inline void common_barrier(void) { asm volatile("bar.sync 0;" ::: "memory"); }
+static inline void own_barrier(int job) { asm volatile("bar.sync %0, %1;" :: "r"(job), "n"(ITEMS) : "memory"); }
+
+<%include file="weight_plans.cl"/>
+<%include file="weight_products.cl"/>
+<%include file="weight_again.cl"/>
+<%include file="sample_halves.cl"/>
+/* Of a pass: its unit, and this lane's pixel of the block; a quarter of a warp stores 64 or 128 bytes of a row, and rows 4 apart lie in
+ * different banks. */
+#define PASS_UNIT(pass) (((pass) * WARPS * 4) / BLOCK)
+static inline int pass_pixel(int pass)
+{
+    const int t = MY_ITEM;
+    const int quad = (pass * WARPS + t / 32) % (BLOCK / 4);
+    return quad / 2 * 8 + quad % 2 * 2 + t % 32 / 16 + t % 16 / 8 * 4;
+}
+
+/* What this lane samples of a unit: its first channel in the group, whether it is real, and where the unit's plans for it lie. */
+static inline int unit_channel(int unit) { return min(unit, CHUNKS * TAPS - 1) / TAPS * UNIT + MY_ITEM % 8 * VEC; }
+static inline int unit_plan(int first_channel, int unit)
+{
+    const int c = unit_channel(unit);
+    return PLANS > 1 && c < GROUP_IN ? ((first_channel + c) / SAMPLE_CHANNELS - first_group(first_channel, min(unit, CHUNKS * TAPS - 1))) * BLOCK : 0;
+}
+
+/* Begin to fetch the corners of one pass. */
+static inline void fetch(
+    __global const data_t *restrict ring, __local const plan_t *plan, int pass, int first_unit, int first_channel, int below, uint4 *raw)
+{
+    const int unit = first_unit + PASS_UNIT(pass);
+    const int c = unit_channel(unit);
+    const plan_t p = plan[PASS_UNIT(pass) * PLANS * BLOCK + unit_plan(first_channel, unit) + pass_pixel(pass)];
+    __global const data_t *from = ring + (GROUP_IN % UNIT == 0 || c < GROUP_IN ? (index_t)PLAN_PIXEL(p) * IN_CHANNELS + first_channel + c : 0);
+    (void)below; /* an ordinary convolution has one corner */
+% for corner in range(corners):
+    raw[${corner}] = load_now(from + ${("0", "IN_CHANNELS", "below", "below + IN_CHANNELS")[corner]});
+% endfor
+}
+
+/* What was fetched as halves in local memory. */
+static inline void store_samples(
+    const uint4 *raw, __local const plan_t *plan, __local const int4 *places, float scale, int pass, int first_unit, int first_channel,
+    __local uint4 *samples)
+{
+    const int lane = MY_ITEM % 8;
+    const int pixel = pass_pixel(pass);
+    plan_t p = plan[PASS_UNIT(pass) * PLANS * BLOCK + unit_plan(first_channel, first_unit + PASS_UNIT(pass)) + pixel];
+    p.y = p.y * as_float(places[pixel].w) * scale;
+    uint halves[PARTS * VEC / 2];
+    sample(raw, p, halves);
+% for part in range(parts):
+% if vec == 4:
+    {
+        __local uint2 *to = (__local uint2 *)(samples + ${part} * BLOCK * (COLUMNS / 8) + pixel * (COLUMNS / 8));
+        to[COLUMN_AT(pixel, PASS_UNIT(pass) * 4 + lane / 2) * 2 + lane % 2] = (uint2)(halves[${2 * part}], halves[${2 * part + 1}]);
+    }
+% else:
+    samples[(${part} * BLOCK + pixel) * (COLUMNS / 8) + COLUMN_AT(pixel, PASS_UNIT(pass) * 8 + lane)] =
+        (uint4)(${", ".join("halves[%d]" % (4 * part + n) for n in range(4))});
+% endif
+% endfor
+}
+
+/* By what a block's samples are scaled. */
+static inline float block_scale(uint most) { return scale_for(fmax(as_float(most), LEAST)); }
+
+<%def name="read_operands(b)">\
+read_operands(${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}places + (${b}) % 8 * BLOCK, first_unit, first_channel, out_height, out_width, &operands)\
+</%def>\
+<%def name="make_plans(b)">\
+make_plans(&operands, largest, places + (${b}) % 8 * BLOCK, plan + (${b}) % 4 * PLAN, first_unit, height, width, &sizes)\
+</%def>\
+<%def name="fetch_pass(b, pass_)">\
+fetch(ring, plan + (${b}) % 4 * PLAN, ${pass_}, first_unit, first_channel, below, raw + (${pass_}) * ${corners})\
+</%def>\
+<%def name="store_pass(b, pass_)">\
+store_samples(raw + (${pass_}) * ${corners}, plan + (${b}) % 4 * PLAN, places + (${b}) % 8 * BLOCK, block_scale(most[(${b}) % 8]), ${pass_},
+                                      first_unit, first_channel, samples + (${b}) % 2 * SAMPLES)\
+</%def>\
+/* Begin to copy the gradients of a block to local memory; and the places of some. */
+static inline void fetch_grads(__global const uint4 *restrict packed, index_t group_block, int tile_out, __local uint4 *grads)
+{
+    const int t = MY_ITEM;
+    __global const uint4 *from = packed + group_block * (PARTS * OUTS * BLOCK / 8) + tile_out * (BLOCK / 8);
+    #pragma unroll
+    for (int k = 0; k < GRADS / ITEMS; ++k) {
+        const int i = t + k * ITEMS;
+        copy_ahead(grads + i, from + i / (GRADS / PARTS) * (OUTS * BLOCK / 8) + i % (GRADS / PARTS));
+    }
+}
+static inline void fetch_places(__global const uint4 *restrict all_places, index_t block, index_t last_block, int group, __local int4 *places)
+{
+    const int t = MY_ITEM;
+    if (t < BLOCK) copy_ahead((__local uint4 *)places + t, all_places + (min(block, last_block) * GROUPS + group) * BLOCK + t);
+}
+
+__kernel __attribute__((reqd_work_group_size(2 * ITEMS, 1, 1)))
+void backward_weight_matrix(
+    __global const data_t *restrict grad_output,
+    __global const uint4 *restrict packed,
+    __global const uint4 *restrict all_places,
+    __global const data_t *restrict ring,
+    __global const float *restrict largest,
+% if offset_groups:
+    __global const offset_t *restrict offset,
+% endif
+% if has_mask:
+    __global const mask_t *restrict mask,
+% endif
+    __global float4 *restrict partial,
+    int batch, int height, int width, int out_height, int out_width)
+{
+    __local plan_t plan[4 * PLAN];
+    __local uint4 samples[2 * SAMPLES];
+    __local uint4 grads[2 * GRADS];
+    __local int4 places[8 * BLOCK];
+    __local uint most[8];
+    const int t = MY_ITEM;
+    const int samples_ahead = (int)get_local_id(0) >= ITEMS;
+    const int below = (width + 1) * IN_CHANNELS;
+    const index_t end = (index_t)batch * out_height * out_width;
+    const index_t last_block = (end - 1) / BLOCK;
+    const long all = (last_block + 1) * (long)TILES;
+    const long last_piece = first_piece((int)get_group_id(0) + 1, (int)get_num_groups(0), all);
+
+    for (long piece = first_piece((int)get_group_id(0), (int)get_num_groups(0), all); piece < last_piece;) {
+        const int tile = (int)(piece / (last_block + 1));
+        const index_t begin = (index_t)(piece % (last_block + 1));
+        const int count = (int)min((long)(last_block + 1 - begin), last_piece - piece);
+        const int group = tile / (OUT_TILES * COLUMN_TILES);
+        const int tile_out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT;
+        const int first_unit = tile % COLUMN_TILES * UNITS;
+        const int first_channel = group * GROUP_IN;
+        piece += count;
+        common_barrier();
+
+        if (samples_ahead) {
+            uint4 raw[PASSES * ${corners}];
+            operands_t operands;
+            sizes_t sizes;
+            if (t < 8) most[t] = 0;
+            for (int b = 0; b < 5; ++b) fetch_places(all_places, begin + b, last_block, group, places + b * BLOCK);
+            fetch_grads(packed, begin * GROUPS + group, tile_out, grads);
+            publish_copies();
+            own_barrier(1);
+            for (int b = 0; b < 3; ++b) {
+                ${read_operands("b")};
+                ${make_plans("b")};
+                store_most(&sizes, most + b);
+            }
+            ${read_operands("3")};
+            own_barrier(1);
+            #pragma unroll
+            for (int pass = 0; pass < PASSES; ++pass) ${fetch_pass("0", "pass")};
+            #pragma unroll
+            for (int pass = 0; pass < PASSES; ++pass) {
+                ${store_pass("0", "pass")};
+                ${fetch_pass("1", "pass")};
+            }
+            for (int b = 0; b < count; ++b) {
+                publish_copies();
+                common_barrier();
+                if (b + 1 == count) break;
+                fetch_grads(packed, (begin + b + 1) * GROUPS + group, tile_out, grads + (b + 1) % 2 * GRADS);
+                fetch_places(all_places, begin + b + 5, last_block, group, places + (b + 5) % 8 * BLOCK);
+                if (t == 0) most[(b + 4) % 8] = 0;
+                ${make_plans("b + 3")};
+                ${read_operands("b + 4")};
+                #pragma unroll
+                for (int pass = 0; pass < PASSES; ++pass) {
+                    ${store_pass("b + 1", "pass")};
+                    ${fetch_pass("b + 2", "pass")};
+                    keep_order();
+                }
+                store_most(&sizes, most + (b + 3) % 8);
+            }
+        } else {
+            float total[4 * TOTAL_QUADS];
+            #pragma unroll
+            for (int i = 0; i < 4 * TOTAL_QUADS; ++i) total[i] = 0.0f;
+            for (int b = 0; b < count; ++b) {
+                common_barrier();
+                const float size = as_float(most[b % 8]);
+                if (size == 0.0f || (size >= LEAST && size <= MOST))
+                    multiply_block(grads + b % 2 * GRADS, samples + b % 2 * SAMPLES, inverse(block_scale(most[b % 8])), total);
+                else
+                    add_again(grad_output, ring, plan + b % 4 * PLAN, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end, group,
+                              tile_out, first_unit, below, out_height, out_width, total);
+            }
+            __global float4 *to = partial + (index_t)((int)get_group_id(0) + tile) * TOTAL_QUADS * ITEMS + t;
+            #pragma unroll
+            for (int q = 0; q < TOTAL_QUADS; ++q) to[q * ITEMS] = (float4)(total[4 * q], total[4 * q + 1], total[4 * q + 2], total[4 * q + 3]);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+/* A block whose factors halves can't hold, in float32: total += grad_output x samples, of one warp's outputs and columns. All work-items of
+ * that job come here together, for they share a panel of samples, PANEL_PIXELS [COLUMNS], in place of the block's halves.
+ * Needs ring_vector, weight_tile and the names of backward_weight_matrix. */
+#define PANEL_PIXELS (BLOCK * PARTS / 2)
+
+static inline void add_again(
+    __global const data_t *restrict grad_output, __global const data_t *restrict ring, __local const plan_t *plan, __local float *panel,
+    index_t block, index_t end, int group, int tile_out, int first_unit, int below, int out_height, int out_width, float *total)
+{
+    const int t = MY_ITEM;
+    const index_t pixels = (index_t)out_height * out_width;
+    #pragma unroll 1
+    for (int begin = 0; begin < BLOCK; begin += PANEL_PIXELS) {
+        own_barrier(2);
+        #pragma unroll 1
+        for (int i = t; i < PANEL_PIXELS * COLUMNS / VEC; i += ITEMS) {
+            const int pixel = i / (COLUMNS / VEC), column = i % (COLUMNS / VEC) * VEC;
+            const int unit = min(first_unit + column / UNIT, CHUNKS * TAPS - 1);
+            const int c = unit / TAPS * UNIT + column % UNIT;
+            acc_t value[VEC];
+            if (c < GROUP_IN) {
+                const int g = (group * GROUP_IN + c) / SAMPLE_CHANNELS - first_group(group * GROUP_IN, unit);
+                sample_ring(ring, plan[(column / UNIT * PLANS + g) * BLOCK + begin + pixel], group * GROUP_IN + c, below, value);
+            } else {
+                #pragma unroll
+                for (int j = 0; j < VEC; ++j) value[j] = ACC(0.0);
+            }
+            #pragma unroll
+            for (int j = 0; j < VEC; ++j) panel[pixel * COLUMNS + column + j] = value[j];
+        }
+        own_barrier(2);
+        #pragma unroll 1
+        for (int pixel = 0; pixel < PANEL_PIXELS; ++pixel) {
+            const index_t at = block * BLOCK + begin + pixel;
+            if (at >= end) break;
+            const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+            __global const data_t *from = grad_output + (at / pixels * OUT_CHANNELS + group * GROUP_OUT) * pixels + (index_t)p.x * out_width + p.y;
+            float factor[2 * ROW_FRAGMENTS];
+            #pragma unroll
+            for (int r = 0; r < 2 * ROW_FRAGMENTS; ++r) {
+                const int out = tile_out + warp_out(t) + lane_out(t) + 8 * r;
+                factor[r] = out < GROUP_OUT ? load_data(from, out * pixels) : 0.0f;
+            }
+            __local const float *row = panel + pixel * COLUMNS + warp_column(t) + lane_column(t);
+            #pragma unroll
+            for (int s = 0; s < TOTAL_QUADS; ++s)
+                #pragma unroll
+                for (int i = 0; i < 4; ++i)
+                    total[4 * s + i] = fma(factor[s % ROW_FRAGMENTS * 2 + i / 2], row[s / ROW_FRAGMENTS * 8 + i % 2], total[4 * s + i]);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+## What backward_weight_matrix knows of a block's samples before any channel is read: plans, and how large the samples may be. Made in three
+## steps, so that what each fetches is on its way while other blocks are multiplied. Needs sample, ring, strips, plan, weight_tile, and the
+## names of backward_weight_matrix.
+<%namespace name="plan" file="plan.cl"/>\
+#define PLAN (UNITS * PLANS * BLOCK)
+#define PLANS_AT_ONCE ((PLAN + ITEMS - 1) / ITEMS)
+#define LARGEST_SAMPLE 0x1p30f
+#define LARGEST_FACTOR 0x1p15f
+
+/* What a work-item fetches for its plans of a block: what they are made of; then how large samples may be, and with which factor. */
+typedef struct {
+% if offset_groups:
+    float y[PLANS_AT_ONCE], x[PLANS_AT_ONCE];
+% endif
+    float scale[PLANS_AT_ONCE];
+} operands_t;
+typedef struct {
+    float factor[PLANS_AT_ONCE], largest[PLANS_AT_ONCE][2];
+} sizes_t;
+
+/* Of plan i of a block: whether there is one, and its unit; the first offset group of a unit. */
+static inline int has_plan(int i) { return PLAN % ITEMS == 0 || i < PLAN; }
+static inline int unit_of(int first_unit, int i) { return min(first_unit + i / (PLANS * BLOCK), CHUNKS * TAPS - 1); }
+static inline int first_group(int first_channel, int unit) { return (first_channel + unit / TAPS * UNIT) / SAMPLE_CHANNELS; }
+
+/* Pixels beyond the last have the first's. */
+static inline void read_operands(
+% if offset_groups:
+    __global const offset_t *restrict offset,
+% endif
+% if has_mask:
+    __global const mask_t *restrict mask,
+% endif
+    __local const int4 *places, int first_unit, int first_channel, int out_height, int out_width, operands_t *operands)
+{
+    const int t = MY_ITEM;
+    #pragma unroll
+    for (int i = 0; i < PLANS_AT_ONCE; ++i) {
+        if (!has_plan(t + i * ITEMS)) break;
+% if offset_groups or has_mask:
+        const int4 where = places[t % BLOCK];
+        const int n = max(where.x, 0);
+        const index_t pixels = (index_t)out_height * out_width;
+        const index_t pixel = (index_t)where.y * out_width + where.z;
+        const int unit = unit_of(first_unit, t + i * ITEMS);
+        const int tap = unit % TAPS;
+        const int g = min(first_group(first_channel, unit) + (t + i * ITEMS) / BLOCK % PLANS, SAMPLE_GROUPS - 1);
+% endif
+% if offset_groups:
+        operands->y[i] = load_offset(offset, 2 * ENTRY(g) * pixels + pixel);
+        operands->x[i] = load_offset(offset, (2 * ENTRY(g) + 1) * pixels + pixel);
+% endif
+        operands->scale[i] = ${"load_mask(mask, ENTRY(g) * pixels + pixel)" if has_mask else "1.0f"};
+    }
+}
+
+/* Pixels beyond the last are zeros of a mask of zero. */
+static inline void make_plans(
+    const operands_t *operands, __global const float *restrict largest, __local const int4 *places, __local plan_t *plan,
+    int first_unit, int height, int width, sizes_t *sizes)
+{
+    const int t = MY_ITEM;
+    #pragma unroll
+    for (int i = 0; i < PLANS_AT_ONCE; ++i) {
+        if (!has_plan(t + i * ITEMS)) break;
+        const int4 where = places[t % BLOCK];
+        const int n = where.x, oy = where.y, ox = where.z;
+        const int tap = unit_of(first_unit, t + i * ITEMS) % TAPS;
+        const plan_t made = ${plan.made("operands->y[i]", "operands->x[i]", "operands->scale[i]")};
+        const plan_t real = n < 0 ? (plan_t)(PIXEL_IN_PLAN(RING_OUTSIDE), 0.0f, 0.0f, 0.0f) : made;
+        plan[t + i * ITEMS] = real;
+        __global const float *corner = largest + PLAN_PIXEL(real);
+        sizes->factor[i] = fabs(real.y) * as_float(where.w);
+        sizes->largest[i][0] = corner[0];
+        sizes->largest[i][1] = ${"corner[width + 1]" if offset_groups else "corner[0]"};
+    }
+}
+
+/* The largest magnitude that a block's samples may have, times their pixels' factors; infinite where that is in doubt. */
+static inline void store_most(const sizes_t *sizes, __local uint *most)
+{
+    const int t = MY_ITEM;
+    if (!has_plan(t)) return; /* a whole warp */
+    float size = 0.0f;
+    #pragma unroll
+    for (int i = 0; i < PLANS_AT_ONCE; ++i) {
+        if (!has_plan(t + i * ITEMS)) break;
+        const float largest = fmax(sizes->largest[i][0], sizes->largest[i][1]);
+        size = fmax(size, sizes->factor[i] <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? sizes->factor[i] * largest : INFINITY);
+    }
+    const uint bits = largest_of_warp(as_uint(size));
+    if (t % 32 == 0) atomic_max(most, bits);
+}

@@ -1,0 +1,42 @@
+/* How backward_weight_matrix cuts grad_weight into tiles, and who has which of their sums.
+ *
+ * A unit is UNIT neighbouring channels of a group at one tap: 8 lanes of VEC. A tile is TILE_OUT outputs times UNITS units of a group, in the
+ * order (chunk of channels, tap), so that the taps of a tile read the same pixels' same channels, which stay in the cache. Warp w sums
+ * WARP_OUT outputs of WARP_COLUMNS columns in fragments of 16 x 8. Its lane has TOTAL_QUADS quads, of fragment (q % ROW_FRAGMENTS,
+ * q / ROW_FRAGMENTS): rows l / 4 and l / 4 + 8, of each columns 2 * (l % 4) and the next.
+ *
+ * The work is a line of TILES * blocks pieces, block after block of one tile after another. Worker w of W has pieces [w * all / W,
+ * (w + 1) * all / W), and what it sums of tile t is segment w + t: no two of these are the same. */
+#define ITEMS ${items} /* that multiply */
+#define WARPS (ITEMS / 32)
+#define UNIT ${8 * vec}
+#define UNITS ${units}
+#define COLUMNS (UNITS * UNIT)
+#define TILE_OUT ${tile_out}
+#define WARP_OUT ${warp_out}
+#define WARPS_OUT (TILE_OUT / WARP_OUT)
+#define WARP_COLUMNS (COLUMNS / (WARPS / WARPS_OUT))
+#define ROW_FRAGMENTS (WARP_OUT / 16)
+#define COLUMN_FRAGMENTS (WARP_COLUMNS / 8)
+#define TOTAL_QUADS (ROW_FRAGMENTS * COLUMN_FRAGMENTS)
+#define BLOCK ${block}
+#define CHUNKS ((GROUP_IN + UNIT - 1) / UNIT)
+#define OUT_TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
+#define COLUMN_TILES ((CHUNKS * TAPS + UNITS - 1) / UNITS)
+#define TILES (GROUPS * OUT_TILES * COLUMN_TILES)
+
+/* Where in its tile: the outputs and the columns of a work-item's warp, and its own first output and column of a fragment. */
+static inline int warp_out(int t) { return t / 32 % WARPS_OUT * WARP_OUT; }
+static inline int warp_column(int t) { return t / 32 / WARPS_OUT * WARP_COLUMNS; }
+static inline int lane_out(int t) { return t % 32 / 4; }
+static inline int lane_column(int t) { return t % 4 * 2; }
+
+/* The first piece of a worker. */
+static inline long first_piece(int worker, int workers, long all) { return worker * all / workers; }
+
+/* Who has a piece, where there are no fewer pieces than workers. */
+static inline int worker_of(long piece, int workers, long all)
+{
+    const int worker = (int)(piece * workers / all); /* or the next, since first pieces are rounded down */
+    return worker + (first_piece(worker + 1, workers, all) <= piece);
+}
