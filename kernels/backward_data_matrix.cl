@@ -118,7 +118,9 @@ void backward_data_matrix(
     int batch, int height, int width, int out_height, int out_width)
 {
     __local plan_t plan[PLAN_SETS * PLANNED];
+% if dots:
     __local uchar gates[PLAN_SETS * PLANNED];
+% endif
 % if needs_input and fixed:
     __local uchar4 ways[PLAN_SETS * PLANNED];
 % endif
@@ -271,9 +273,8 @@ void backward_data_matrix(
                     sum_dots(dot[rows], turn, sum_of);
                     if (warp_pixel + in_warp < real_pixels && real && lane % GROUP_LANES < 2) {
                         const sample_t s = planned_sample(its[in_warp], gates[own_plans + warp_pixel + in_warp]);
-                        const int2 where = places[warp_pixel + in_warp];
-                        const int n = where.x, g = first_group + own_channel / SAMPLE_CHANNELS;
-                        const index_t pixel = where.y;
+                        const int n = places[warp_pixel + in_warp].x, g = first_group + own_channel / SAMPLE_CHANNELS;
+                        const index_t pixel = places[warp_pixel + in_warp].y;
                         ${planned.store_gradients("its[in_warp].y", "sum_of")}
                     }
                 }

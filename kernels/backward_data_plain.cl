@@ -97,7 +97,9 @@ __kernel void backward_data_plain(
             }
         }
         for (int i = 0; i < next - c; ++i) {
+% if needs_offset or needs_mask or not fixed:
             const index_t plane = ((index_t)n * IN_CHANNELS + c + i) * height * width;
+% endif
             const acc_t through = ${"scale * column[i]" if has_mask else "column[i]"};
             (void)through; /* the gradient of the mask alone doesn't take it */
 % if needs_offset or needs_mask:

@@ -83,13 +83,13 @@ void backward_data_tile(
     int batch, int height, int width, int out_height, int out_width)
 {
     __local plan_t plan[PLANNED];
-    __local uchar gates[PLANNED];
     __local quad_t grads[TILE_OUT * GRADS_ROW];
     __local quad_t weights[TILE_OUT * WEIGHTS_ROW];
 % if needs_input and fixed:
     __local uchar4 ways[PLANNED];
 % endif
 % if dots:
+    __local uchar gates[PLANNED];
     __local quad_t dots[PLANNED];
     __local quad_t parts[TILE_PIXELS * ITEMS_X];
 % endif
@@ -99,8 +99,10 @@ void backward_data_tile(
 % if needs_input and fixed:
     const index_t ring_pixels = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
 % endif
+% if dots or not fixed:
     const int below = (width + 1) * IN_CHANNELS;
     const int steps[4] = {0, IN_CHANNELS, below, below + IN_CHANNELS};
+% endif
     const int pixels = out_height * out_width;
     const long end = (long)batch * pixels;
     const long at = min((long)get_group_id(0) * TILE_PIXELS + t % TILE_PIXELS, end - 1);
@@ -160,7 +162,9 @@ ${quads.multiply("TILE_OUT", "4", "ITEM_PIXELS", "weights", "WEIGHTS_ROW", "grad
                 const int in_tile = 4 * (t / ITEMS_X + j / 4 * ITEMS_Y) + j % 4;
                 const int here = own_plan + tap * TILE_PIXELS + in_tile;
                 const plan_t its = plan[here];
+% if dots or not fixed:
                 const index_t place = (index_t)PLAN_PIXEL(its) * IN_CHANNELS + channel;
+% endif
                 const quad_t column = sum[j][0];
 % if dots:
                 acc_t dot[4];
@@ -181,9 +185,7 @@ ${quads.multiply("TILE_OUT", "4", "ITEM_PIXELS", "weights", "WEIGHTS_ROW", "grad
                         const index_t to = PLAN_PIXEL(its) + pixel_steps[i];
                         fixed_add_quad(grad_sums + to * IN_CHANNELS, grad_marks + to * FIXED_MARKS, channel, through, way[i], channel_scale);
 % else:
-% for q in range(4):
-                        atomic_add_acc(grad_ring + place + steps[i] + ${q}, through.s${q});
-% endfor
+                        atomic_add_quad(grad_ring + place + steps[i], through);
 % endif
                     }
                 }
