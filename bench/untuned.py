@@ -6,6 +6,7 @@ The device must be of the kind that the trials are from: it says what is chosen 
 """
 
 import argparse
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("trials", type=Path, help="what `clconv tune --export` wrote")
     parser.add_argument("--device", help="index, kind or part of a name")
     options = parser.parse_args()
-    found = sorted(ratios(tuned.read(options.trials), resolve(options.device)), reverse=True)
+    found = sorted(ratios(tuned.read(options.trials), resolve(options.device)), key=lambda found: -found[0] if found[0] > 0 else -math.inf)
     print("\n".join(f"{ratio:.2f}  {text}" for ratio, text in found))
 
 

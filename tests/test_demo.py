@@ -1,5 +1,8 @@
 """The demo: its geometry and gradients, and a tiny run from photograph to picture."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.image
@@ -126,3 +129,14 @@ def test_command_writes_the_picture(tmp_path: Path) -> None:
     assert "PSNR" in result.output and "end-point error" in result.output and str(path) in result.output
     assert matplotlib.image.imread(path).shape == (1530, 2400, 4)
     assert 2**18 < path.stat().st_size < 2**23
+
+
+def test_training_study_learns(device: Device, tmp_path: Path) -> None:
+    """As a user runs it; the second time from the pictures that the first kept."""
+    script, report = Path(__file__).parents[1] / "bench" / "training.py", tmp_path / "training.json"
+    options = ["--size", "64", "--channels", "8", "--steps", "31", "--device", device.index, "--scene", str(tmp_path / "scene.npz")]
+    for more in (["--plot", str(tmp_path / "training.png")], ["--json", str(report)]):
+        subprocess.run([sys.executable, str(script), *options, *more], check=True, capture_output=True)
+    errors = json.loads(report.read_text(encoding="utf-8"))["runs"][0]["errors"]
+    assert len(errors) == 3 and errors[2] < errors[1] < errors[0]
+    assert matplotlib.image.imread(tmp_path / "training.png").ndim == 3
