@@ -66,7 +66,7 @@ def refuses_fixed(problem: Problem) -> str | None:
 
 
 def fixed_sums(problem: Problem, device: "Device", pairs: bool = True) -> FixedSums:
-    """What goes around a kernel that adds to grad_sums and grad_marks (see kernels/fixed.cl), in the order of grad_input_ring.
+    """What goes around a kernel that adds to grad_sums and grad_marks (see kernels/fixed.cl), pixels as in a ring.
 
     With `pairs`, it adds four channels at once, and few terms as pairs of floats, where that is faster.
     """

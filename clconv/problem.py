@@ -163,7 +163,7 @@ class Problem:
 
     @property
     def factor_eps(self) -> float:
-        """To what the forward's products may round their factors, beyond what the data's type does: 11 bits for halves and "tf32"."""
+        """To what products may round their factors, beyond what the data's type does: 11 bits for halves and "tf32"."""
         return 2.0**-10 if DTYPES[self.dtype] == 2 or self.precision == "tf32" else 0.0
 
     @property
