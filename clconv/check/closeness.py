@@ -18,7 +18,8 @@ def account(name: str, got: NumpyArray, want: NumpyArray, magnitude: NumpyArray,
 
     Right is `error <= (FACTOR * eps(accumulator) + eps(factors)) * magnitude + eps(storage) * |want| + tiny`, with NaN exactly where the
     reference has it. eps(factors) is 0 but for problems whose products may be made of rounded factors, by a variant that `rounds` them;
-    of halves, which are rounded no further, only where a sample is a factor: for the output and the weight's gradient. The bias's has no factors.
+    of halves, which are rounded no further, only where a sample is a factor: for the output and the weight's gradient. The bias's has no
+    factors.
     tiny is FACTOR**2 times the smallest normal number of the accumulator's type, for devices may flush what is below to zero, factors of a
     few units too, and the storage's smallest number.
     """
