@@ -104,6 +104,7 @@ def deform_conv2d_backward(
     precision: str | None = None,
     device: Any = None,
     queue: cl.CommandQueue | None = None,
+    out: Any = None,
 ) -> Gradients:
     """Gradients of `deform_conv2d`.
 
@@ -115,6 +116,9 @@ def deform_conv2d_backward(
         Out of "input", "offset", "weight", "bias", "mask": only these are computed. None: all that were given.
     deterministic : bool
         Bit-identical gradients from run to run on one device; otherwise float atomics may be used.
+    out : Gradients or mapping from names to arrays, optional
+        Where to put gradients, such as those of an earlier call: on some drivers fresh memory costs as much as a small layer. None, or
+        no entry, is fresh memory; what `needs` leaves out stays as it is.
     input, offset, weight, bias, stride, padding, dilation, mask, convention, nonfinite, precision, device, queue
         As in `deform_conv2d`.
 
@@ -132,7 +136,7 @@ def deform_conv2d_backward(
     arrays = {"input": input, "offset": offset, "weight": weight, "bias": bias, "mask": mask}
     options = {"stride": stride, "padding": padding, "dilation": dilation, "convention": convention, "nonfinite": nonfinite}
     plan = _plan(arrays, deterministic, device, queue, convolution=False, precision=precision, **options)
-    return plan.backward(grad_output, **arrays, needs=needs)
+    return plan.backward(grad_output, **arrays, needs=needs, out=out)
 
 
 def conv2d(
@@ -168,13 +172,14 @@ def conv2d_backward(
     precision: str | None = None,
     device: Any = None,
     queue: cl.CommandQueue | None = None,
+    out: Any = None,
 ) -> Gradients:
     """Gradients of `conv2d`; parameters, results and errors as in `deform_conv2d_backward`, offset and mask are None."""
     arrays = {"input": input, "weight": weight, "bias": bias}
     plan = _plan(
         arrays, deterministic, device, queue, convolution=True, precision=precision, stride=stride, padding=padding, dilation=dilation
     )
-    return plan.backward(grad_output, **arrays, needs=needs)
+    return plan.backward(grad_output, **arrays, needs=needs, out=out)
 
 
 def _plan(arrays: dict[str, Any], deterministic: bool, device: Any, queue: cl.CommandQueue | None, **options: Any) -> Plan:

@@ -100,14 +100,29 @@ def _check_memory(name: str, array: cla.Array) -> None:
     item = array.dtype.itemsize
     if any(value % item for value in (array.offset, *array.strides)):
         raise ProblemError(f"{name}: expected offset and strides in whole elements of {item} bytes, got {array.offset} and {array.strides}")
-    reaches = [stride * (size - 1) for stride, size in zip(array.strides, array.shape, strict=True)]
-    first, last = (
-        array.offset + sum(reach for reach in reaches if reach < 0),
-        array.offset + sum(reach for reach in reaches if reach > 0) + item,
-    )
+    first, last = _reach(array)
     room = getattr(array.base_data, "size", last)
     if array.size and (first < 0 or last > room):
         raise ProblemError(f"{name}: expected an array inside its buffer of {room} bytes, got one that reaches from {first} to {last}")
+
+
+def _reach(array: cla.Array) -> tuple[int, int]:
+    """First byte of an array in its buffer, and the one behind its last."""
+    reaches = [stride * (size - 1) for stride, size in zip(array.strides, array.shape, strict=True)]
+    first = array.offset + sum(reach for reach in reaches if reach < 0)
+    return first, array.offset + sum(reach for reach in reaches if reach > 0) + array.dtype.itemsize
+
+
+def share_memory(a: Array, b: Array) -> bool:
+    """Whether two arrays of one kind may hold the same bytes: their ranges meet."""
+    if not a.size or not b.size:
+        return False
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.may_share_memory(a, b)
+    if a.base_data is not b.base_data and a.base_data != b.base_data:
+        return False
+    (first_a, last_a), (first_b, last_b) = _reach(a), _reach(b)
+    return first_a < last_b and first_b < last_a
 
 
 def common_queue(arrays: Mapping[str, Any], queue: cl.CommandQueue | None) -> cl.CommandQueue:

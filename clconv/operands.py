@@ -1,15 +1,18 @@
 """The arrays of one call against a Problem: derive it from them, or check them against it. Nothing is allocated here."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from clconv.arrays import dtype_name, is_device_array
+from clconv.arrays import dtype_name, is_device_array, share_memory
 from clconv.errors import ProblemError
+from clconv.gradients import Gradients
 from clconv.problem import OPERANDS, Problem, check_shape, infer_offset_groups
 
-GRADIENT_OF = {"grad_output": "output", "out": "output"}
+GRADIENT_OF = {"grad_output": "output", "out": "output", **{f"out.{name}": name for name in OPERANDS}}
+"""Of what else a call may bring: the operand, or "output", whose shape and type it has."""
 
 
 def problem_of(operands: Mapping[str, Any], *, convolution: bool, **options: Any) -> Problem:
@@ -43,7 +46,7 @@ def problem_of(operands: Mapping[str, Any], *, convolution: bool, **options: Any
 def check(problem: Problem, arrays: Mapping[str, Any]) -> bool:
     """Raise ProblemError unless shapes and element types are the problem's; returns whether the call is unbatched (3-D input).
 
-    `arrays` may also hold grad_output and out.
+    `arrays` may also hold grad_output, and what is to be written: out, or out.input and so on.
     """
     given = {name: array for name, array in arrays.items() if array is not None}
     is_device_array(given)
@@ -59,9 +62,28 @@ def check(problem: Problem, arrays: Mapping[str, Any]) -> bool:
         if array.shape != shapes[operand] or unbatched:
             check_shape(problem, operand, array.shape, unbatched=unbatched, label=name)
         _check_dtype(problem, name, operand, array)
-    if "out" in given:
-        _check_out(given["out"])
+        if name.startswith("out"):
+            _check_out(name, array)
     return unbatched
+
+
+def outs_of(out: Any, needs: frozenset[str]) -> dict[str, Any]:
+    """A backward's `out`, gradients or a mapping of arrays, under the names of `check`: None for what isn't given or not needed."""
+    if out is None:
+        return {}
+    given = out._asdict() if isinstance(out, Gradients) else out
+    if not isinstance(given, Mapping):
+        raise ProblemError(f"out: expected Gradients or a mapping from names to arrays, got {type(out).__name__}")
+    if unknown := set(given) - set(OPERANDS):
+        raise ProblemError(f"out: expected names out of {', '.join(OPERANDS)}, got {', '.join(sorted(map(repr, unknown)))}")
+    return {f"out.{name}": given.get(name) if name in needs else None for name in OPERANDS}
+
+
+def check_apart(outs: Mapping[str, Any]) -> None:
+    """Raise ProblemError if two arrays that are to be written share memory; None values are passed over."""
+    for first, second in combinations([name for name, array in outs.items() if array is not None], 2):
+        if share_memory(outs[first], outs[second]):
+            raise ProblemError(f"{second}: expected memory of its own, got an array that shares some with {first}")
 
 
 def check_needs(needs: Any, problem: Problem) -> frozenset[str]:
@@ -90,15 +112,15 @@ def _offset_groups(given: Mapping[str, Any]) -> int:
     return infer_offset_groups(offset.shape, *given["weight"].shape[2:])
 
 
-def _check_out(out: Any) -> None:
+def _check_out(name: str, out: Any) -> None:
     if isinstance(out, np.ndarray) and not out.flags.writeable:
-        raise ProblemError("out: expected a writable array, got a read-only one")
+        raise ProblemError(f"{name}: expected a writable array, got a read-only one")
     if out.flags.c_contiguous:
         return
     reach = out.dtype.itemsize
     for stride, size in sorted((abs(stride), size) for stride, size in zip(out.strides, out.shape, strict=True) if size > 1):
         if stride < reach:
-            raise ProblemError(f"out: expected an array whose elements don't overlap, got strides {out.strides} for shape {out.shape}")
+            raise ProblemError(f"{name}: expected an array whose elements don't overlap, got strides {out.strides} for shape {out.shape}")
         reach += stride * (size - 1)
 
 

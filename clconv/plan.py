@@ -17,7 +17,7 @@ from clconv.geometry import flag
 from clconv.gradients import Gradients
 from clconv.numpy_arrays import NumpyDoor
 from clconv.opencl_arrays import OpenCLDoor
-from clconv.operands import check, check_needs
+from clconv.operands import check, check_apart, check_needs, outs_of
 from clconv.problem import OPERANDS, Problem
 from clconv.queues import queue_for
 from clconv.schedule import Fill, Request, Schedule, Variant, together
@@ -196,16 +196,28 @@ class Plan:
         return self._finish(door, self._schedule("forward", frozenset()), buffers, ("output",))["output"]
 
     def backward(
-        self, grad_output: Any, input: Any, offset: Any = None, weight: Any = None, bias: Any = None, mask: Any = None, *, needs: Any = None
+        self,
+        grad_output: Any,
+        input: Any,
+        offset: Any = None,
+        weight: Any = None,
+        bias: Any = None,
+        mask: Any = None,
+        *,
+        needs: Any = None,
+        out: Any = None,
     ) -> Gradients:
-        """The gradients that `needs` names (None: all that the problem has); operands as in `deform_conv2d_backward`."""
+        """The gradients that `needs` names (None: all that the problem has); operands, `needs` and `out` as in `deform_conv2d_backward`."""
         operands = {"input": input, "offset": offset, "weight": weight, "mask": mask}
-        door, unbatched = self._admit("backward", {**operands, "grad_output": grad_output, "bias": bias})
         wanted = check_needs(needs, self.problem)
+        outs = outs_of(out, wanted)
+        door, unbatched = self._admit("backward", {**operands, "grad_output": grad_output, "bias": bias, **outs})
+        check_apart(outs)
         buffers = self._read(door, {"grad_output": grad_output, **operands})
         names = tuple(name for name in OPERANDS if name in wanted)
         for name in names:
-            buffers[f"grad_{name}"] = door.write(f"grad_{name}", self._shape(name, unbatched), self.problem.dtype_of(name))
+            given = outs.get(f"out.{name}")
+            buffers[f"grad_{name}"] = door.write(f"grad_{name}", self._shape(name, unbatched), self.problem.dtype_of(name), given)
         results = self._finish(door, self._backward_schedule(wanted), buffers, tuple(f"grad_{name}" for name in names))
         return Gradients(**{name: results.get(f"grad_{name}") for name in OPERANDS})
 

@@ -88,6 +88,50 @@ def test_numpy_out_of_any_layout(device: Device) -> None:
         assert np.array_equal(out, want), name
 
 
+def test_gradients_go_where_they_are_told(device: Device) -> None:
+    """NumPy and device arrays of any layout, some of them given; what isn't needed stays; an earlier call's gradients."""
+    arrays, grad = _operands()
+    options: dict[str, Any] = {**OPTIONS, "deterministic": True}
+    want = deform_conv2d_backward(grad, **arrays, **options, device=device)._asdict()
+    out = {"offset": np.full_like(want["offset"], 7), "weight": _layouts(want["weight"] * 0)["channels-last"], "mask": want["mask"] * 0 + 3}
+    got = deform_conv2d_backward(grad, **arrays, **options, device=device, needs=("input", "offset", "weight"), out=out)
+    assert got.offset is out["offset"] and got.weight is out["weight"] and got.mask is None and (out["mask"] == 3).all()
+    assert all(np.array_equal(getattr(got, name), want[name]) for name in ("input", "offset", "weight"))
+    placed = _on_device(_queue(device), {**arrays, "grad_output": grad})
+    first = deform_conv2d_backward(**placed, **options)
+    memory = [array.base_data for array in first]
+    for array in first:
+        array.fill(9)
+    again = deform_conv2d_backward(**placed, **options, out=first)
+    assert [array.base_data for array in again] == memory
+    assert all(np.array_equal(array.get(), want[name]) for name, array in again._asdict().items())
+
+
+def test_wrong_places_for_gradients_are_refused(device: Device) -> None:
+    arrays, grad = _operands()
+    placed = _on_device(_queue(device), {**arrays, "grad_output": grad})
+    queue = placed["input"].queue
+    plan = Plan(CASE.input, CASE.weight, mask=True, bias=True, padding=1, queue=queue)
+    offset = cla.zeros(queue, arrays["offset"].shape, "float32")
+    same_memory = cla.Array(queue, arrays["input"].shape, "float32", data=offset.base_data)
+    plan.backward(**placed, out={"offset": offset})
+    for out, message in (
+        ([], "out: expected Gradients or a mapping"),
+        ({"grad_input": None}, "out: expected names out of input, offset"),
+        ({"offset": offset[:1]}, "out.offset: expected shape"),
+        ({"offset": offset.astype("float64")}, "out.offset: expected float32"),
+        ({"mask": offset}, "out.mask: expected shape"),
+        ({"offset": offset, "input": same_memory}, "out.offset: expected memory of its own"),
+        ({"offset": offset.get()}, "out.offset: expected pyopencl arrays"),
+    ):
+        with pytest.raises(ProblemError, match=message):
+            plan.backward(**placed, out=out)
+    read_only = np.zeros_like(arrays["weight"])
+    read_only.flags.writeable = False
+    with pytest.raises(ProblemError, match=r"out\.weight: expected a writable array"):
+        deform_conv2d_backward(grad, **arrays, **OPTIONS, device=device, out={"weight": read_only})
+
+
 def test_out_may_be_an_operand(device: Device) -> None:
     rng = np.random.default_rng(1)
     image, weight = rng.standard_normal((1, 3, 8, 9)).astype("float32"), rng.standard_normal((3, 3, 3, 3)).astype("float32")

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -19,6 +20,7 @@ import clconv
 from clconv import Device, reference, source
 from clconv.bench.call import Call
 from clconv.bench.layers import Layer, suites
+from clconv.bench.peers.peer import Peer
 from clconv.bench.record import Report
 from clconv.bench.run import Bench, Settings, measurements
 from clconv.bench.timing import Limits
@@ -171,7 +173,7 @@ def test_peers_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch)
     assert "openvino is left out" in result.stderr and "pip install openvino" in result.stderr
 
 
-class _Peer:
+class _Peer(Peer):
     """A peer that counts how often it is asked."""
 
     name, install, plain = "counted", "pip install counted", False
@@ -191,6 +193,32 @@ class _Peer:
         operands = {name: array for name, array in arrays.items() if name != "grad_output"}
         output = reference.deform_conv2d(**operands, **task.layer.options)
         return SimpleNamespace(results=lambda: {"output": output}, timed=lambda number: 1e-3, memory=lambda: None)
+
+
+class _Rounding(_Peer):
+    """A peer that takes whole offsets, and says so or doesn't."""
+
+    def __init__(self, says_so: bool) -> None:
+        super().__init__()
+        self._says_so = says_so
+
+    def taken(self, task: Any) -> Any:
+        return _whole_offsets(task).inputs[0] if self._says_so else super().taken(task)
+
+    def prepare(self, task: Any) -> Any:
+        return super().prepare(_whole_offsets(task))
+
+
+def _whole_offsets(task: Any) -> Any:
+    return replace(task, inputs=[{**arrays, "offset": np.rint(arrays["offset"])} for arrays in task.inputs])
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_peer_that_rounds_places_is_judged_there_and_its_error_shown(says_so: bool, device: Device) -> None:
+    settings = Settings((TINY,), ("forward",), limits=SHORT, first=False)
+    row = Bench(settings).row(measurements(settings, [device], [_Rounding(says_so)])[-1])
+    assert row.key.system == "counted" and row.error is not None and row.error > 0.1
+    assert row.verdict == ("ok" if says_so else "wrong") and bool(row.times) == says_so
 
 
 def test_peers_on_the_cpu_are_measured_once_for_all_its_drivers(device: Device) -> None:

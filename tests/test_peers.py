@@ -66,6 +66,18 @@ def expected(asked: Task, plain: bool) -> dict[str, NumpyArray]:
     return {f"grad_{name}": array for name, array in gradients._asdict().items() if array is not None}
 
 
+def test_torchvision_is_judged_where_float16_puts_its_samples() -> None:
+    layer = Layer("wide", (1, 4, 5, 3000), (2, 2, 2, 3), stride=2, padding=1, dilation=3, offset_groups=2)
+    asked = task(layer, dtype="float16")
+    given, taken = (arrays["offset"].astype("float64") for arrays in (asked.inputs[0], PEERS["torchvision"]().taken(asked)))
+    grouped = taken.reshape(2, 2, 3, 2, *taken.shape[2:])
+    y = np.arange(taken.shape[-2])[:, None] * 2 - 1 + 3 * np.arange(2)[:, None, None, None]
+    x = np.arange(taken.shape[-1]) * 2 - 1 + 3 * np.arange(3)[:, None, None]
+    for places in (grouped[..., 0, :, :] + y, grouped[..., 1, :, :] + x.astype("float16").astype("float64")):
+        assert np.array_equal(places, places.astype("float16"))
+    assert 0.3 < np.abs(taken - given).max() < 2.1
+
+
 def check(name: str, asked: Task) -> None:
     peer = able(name, asked)
     prepared, want = peer.prepare(asked), expected(asked, peer.plain)

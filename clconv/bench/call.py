@@ -82,13 +82,17 @@ class Call:
         self._profiled = job.plan(profiling)
         self._there = [{name: cla.to_device(queue, array) for name, array in arrays.items()} for arrays in self._inputs]
         self._out_there = self._out(lambda shape, dtype: cla.empty(queue, shape, dtype))
+        self._out_profiled = self._out(lambda shape, dtype: cla.empty(profiling, shape, dtype))
         self._out_here = self._out(lambda shape, dtype: np.zeros(shape, dtype))
         self.kernels: dict[str, list[float]] = {}
 
     def _out(self, make: Callable[[Any, Any], Any]) -> dict[str, Any]:
-        """Where results go: the same place each time, for a forward."""
-        problem = self.plan.problem
-        return {"out": make(problem.shapes()["output"], problem.dtype)} if self._job.which == "forward" else {"needs": self._job.needs}
+        """Where results go: the same place each time."""
+        problem, needs = self.plan.problem, self._job.needs
+        if self._job.which == "forward":
+            return {"out": make(problem.shapes()["output"], problem.dtype)}
+        wanted = frozenset(problem.operands()) if needs is None else needs
+        return {"needs": needs, "out": {name: make(problem.shapes()[name], problem.dtype_of(name)) for name in wanted}}
 
     def _run(self, plan: Plan, arrays: Mapping[str, Any], out: Mapping[str, Any]) -> Any:
         return (plan.forward if self._job.which == "forward" else plan.backward)(**arrays, **out)
@@ -115,7 +119,7 @@ class Call:
         The host's clock where the driver's isn't to be believed.
         """
         arrays = {name: array.with_queue(self._profiled.queue) for name, array in self._there[number % len(self._there)].items()}
-        out = {name: value.with_queue(self._profiled.queue) if name == "out" else value for name, value in self._out_there.items()}
+        out = self._out_profiled
         start = time.perf_counter()
         with trace() as launched:
             self._run(self._profiled, arrays, out)

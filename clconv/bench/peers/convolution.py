@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from clconv.bench.peers.peer import Prepared, Task, attempt, versions
+from clconv.bench.peers.peer import Peer, Prepared, Task, attempt, versions
 
 OPERANDS = ("input", "weight", "bias")
 
 
-class Convolution:
+class Convolution(Peer):
     """`torch.nn.functional.conv2d` where PyTorch does it by the library that the peer is named for."""
 
     name: str

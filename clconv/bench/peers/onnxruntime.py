@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clconv.arrays import NumpyArray
-from clconv.bench.peers.peer import Prepared, Task, attempt, unless_forward_on_cpu, versions
+from clconv.bench.peers.peer import Peer, Prepared, Task, attempt, unless_forward_on_cpu, versions
 from clconv.bench.timing import on_host
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ CONSTANTS = ("weight", "bias")
 """What the model holds itself, as models do: the runtime may rearrange it once and for all. It is that of the first inputs."""
 
 
-class OnnxRuntime:
+class OnnxRuntime(Peer):
     """A model of one node in ONNX Runtime."""
 
     name = "onnxruntime"

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from clconv.arrays import NumpyArray
-from clconv.bench.peers.peer import Prepared, Task, attempt, unless_forward_on_cpu, versions
+from clconv.bench.peers.peer import Peer, Prepared, Task, attempt, unless_forward_on_cpu, versions
 from clconv.bench.timing import on_host
 
 TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
-class OpenVino:
+class OpenVino(Peer):
     """A model of one operation, and an addition for the bias, which the operation hasn't got."""
 
     name = "openvino"

@@ -57,6 +57,10 @@ class Peer(Protocol):
     def refusal(self, task: Task) -> str | None:
         """Why it can't do a task, as one sentence; None if it can."""
 
+    def taken(self, task: Task) -> Mapping[str, NumpyArray]:
+        """The first inputs, with what the peer rounds on its way to a sample rounded as it does: what its result is judged by."""
+        return task.inputs[0]
+
     def prepare(self, task: Task) -> Prepared:
         """Bring the task to where it only has to be run, and run it once.
 
