@@ -7,6 +7,7 @@ from clconv.fixed import NOT_FIXED, fixed_sums, is_fixed, refuses_fixed
 from clconv.forward_matrix import DOUBT_BITS, PACK_ITEMS, parts
 from clconv.layout import fills_tile, refuses_ring, ring_first, ring_last, ring_wide
 from clconv.problem import Problem
+from clconv.ring_and_weight import ring_and_weight
 from clconv.schedule import (
     Fill,
     Kernel,
@@ -111,7 +112,7 @@ def _supports(request: Request, device: "Device") -> str | None:
 def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem, needs = request.problem, request.needs & {"input", "offset", "mask"}
     pack, packed = _pack(problem, tile)
-    shared: tuple[Step, ...] = ()
+    shared: tuple[Launch, ...] = ()
     before: tuple[Step, ...] = (pack,)
     after: tuple[Step, ...] = ()
     temporaries = dict(packed)
@@ -119,11 +120,14 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         transpose, ring = ring_last(problem, device, DOUBT_BITS[parts(problem)])  # as the weight's pass has it
         shared, temporaries = (transpose,), temporaries | ring
     fixed = fixed_sums(problem, device) if is_fixed(request) else None
+    zeros = None
     if fixed:
         before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
         transpose, ring = ring_first(problem, device)
         before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
+        zeros = "scratch", ring["scratch"]
+    joined = ring_and_weight(shared[0], pack, back=True, zeros=zeros) if shared else {}
     way: dict[str, Value] = {
         "unit": _UNIT,
         "parts": parts(problem),
@@ -151,7 +155,7 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items,),
         (items,),
     )
-    return Schedule(_UNIT, tile, (*before, launch, *after), temporaries, shared)
+    return Schedule(_UNIT, tile, (*before, launch, *after), temporaries, shared, joined=joined)
 
 
 def _pack(problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:

@@ -5,10 +5,9 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from clconv.layout import chunk_plans, fills_tile, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
+from clconv.ring_and_weight import ring_and_weight
 from clconv.schedule import (
     Kernel,
     Launch,
@@ -165,10 +164,12 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     if splits == 1:
         operands = (*sampled, *present(problem, "bias"), "input", "weight", "output")
         product = Launch(kernel, operands, sizes(problem), (blocks * items, tiles), (items, 1))
-        return Schedule(unit, tile, (product,), ring, (transpose,), (pack,), kept, _both(transpose, pack))
+        return Schedule(unit, tile, (product,), ring, (transpose,), (pack,), kept, ring_and_weight(transpose, pack))
     product = Launch(kernel, (*sampled, "partial_output"), sizes(problem), (blocks * items, tiles, splits), (items, 1, 1))
     steps = (product, _sum(problem, device, splits, special))
-    return Schedule(unit, tile, steps, {**ring, "partial_output": 4 * elements}, (transpose,), (pack,), kept, _both(transpose, pack))
+    return Schedule(
+        unit, tile, steps, {**ring, "partial_output": 4 * elements}, (transpose,), (pack,), kept, ring_and_weight(transpose, pack)
+    )
 
 
 def _sum(problem: Problem, device: "Device", splits: int, special: Mapping[str, Value]) -> Launch:
@@ -178,18 +179,6 @@ def _sum(problem: Problem, device: "Device", splits: int, special: Mapping[str, 
     operands = ("partial_output", *present(problem, "input", "offset", "mask", "weight", "bias", "output"))
     kernel = Kernel.of("forward_sum", {"splits": splits, "item_out": _SUM_OUT, **special})
     return Launch(kernel, operands, sizes(problem), (round_up(problem.out_pixels, size), blocks), (size, 1))
-
-
-def _both(transpose: Launch, pack: Launch) -> Launch:
-    """The launch that does what these two do."""
-    ring, weight = dict(transpose.kernel.arguments), dict(pack.kernel.arguments)
-    kernel = Kernel.of("ring_and_weight", {**ring, **weight, "wide": ring["wide"] or weight["wide"]})
-    assert transpose.local_size == pack.local_size
-    ring_groups = transpose.global_size[0] // PACK_ITEMS
-    size = (transpose.global_size[0] + pack.global_size[0],)
-    return Launch(
-        kernel, (*transpose.buffers, *pack.buffers), (*transpose.scalars, np.int32(ring_groups)), size, pack.local_size, transpose.turns
-    )
 
 
 def _pack(unit: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:

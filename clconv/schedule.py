@@ -76,7 +76,8 @@ class Schedule:
     """The steps of one pass in order, and the temporaries that they need, by name, in bytes.
 
     `shared` comes first: steps on the operands alone that several passes of one call have in common. `prepare` depends on the weight
-    alone: its temporaries, `kept`, may outlive a call when the weight stays. `both`, if there is one, does in one launch what these two do.
+    alone: its temporaries, `kept`, may outlive a call when the weight stays. Steps that follow one another in a call and that are a key of
+    `joined` are done by that one launch: small layers wait for launches.
     """
 
     variant: str
@@ -86,13 +87,16 @@ class Schedule:
     shared: tuple[Step, ...] = ()
     prepare: tuple[Step, ...] = ()
     kept: Mapping[str, int] = field(default_factory=dict)
-    both: Launch | None = None
+    joined: Mapping[tuple[Step, ...], Launch] = field(default_factory=dict)
 
     def in_order(self, prepared: bool = False) -> tuple[Step, ...]:
         """All steps of a call, without those that prepare the weight where that has been done."""
-        if self.both and not prepared:
-            return (self.both, *self.steps)
-        return (*self.shared, *(() if prepared else self.prepare), *self.steps)
+        steps = (*self.shared, *(() if prepared else self.prepare), *self.steps)
+        for parts, launch in self.joined.items():
+            for at in range(len(steps) - len(parts) + 1):
+                if steps[at : at + len(parts)] == parts:
+                    steps = (*steps[:at], launch, *steps[at + len(parts) :])
+        return steps
 
     @property
     def workspace_bytes(self) -> int:
@@ -115,6 +119,7 @@ def together(schedules: Sequence[Schedule]) -> Schedule:
         tuple(dict.fromkeys(step for schedule in schedules for step in schedule.shared)),
         tuple(step for schedule in schedules for step in schedule.prepare),
         kept,
+        {parts: launch for schedule in schedules for parts, launch in schedule.joined.items()},
     )
 
 

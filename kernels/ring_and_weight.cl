@@ -1,29 +1,44 @@
-/* ring_and_weight: what ring_last and pack_weight_matrix do, in one launch: neither waits for the other, and small layers wait for launches.
+/* ring_and_weight: what ring_last and ${"pack_weight_back" if back else "pack_weight_matrix"} do, in one launch: neither waits for the other, and small layers wait for launches.
  *
- * Buffers as there. Work-groups below ring_groups make the ring, the others pack the weight. */
+ * Buffers as there. Work-groups below ring_groups make the ring, the next${" weight_groups pack the weight, the others set zeroed [quads] to zero" if zeros else " pack the weight"}. */
 <%include file="types.cl"/>
 <%include file="channels.cl"/>
+% if back:
+<%include file="matrix_back.cl"/>
+% else:
 <%include file="matrix.cl"/>
+<%include file="packed_outputs.cl"/>
+% endif
 #define ITEMS ${items}
 #define BLOCK ${block}
 #define TILE_PIXELS ${tile_pixels}
 #define DOUBT_BITS ${doubt_bits}
 <%include file="make_ring.cl"/>
-<%include file="packed_outputs.cl"/>
 <%include file="make_packed.cl"/>
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void ring_and_weight(
     __global const data_t *restrict input, __global data_t *restrict ring, __global float *restrict largest,
     __global const data_t *restrict weight, __global half *restrict packed, __global float *restrict unscale,
-    int batch, int height, int width, int ring_groups)
+% if zeros:
+    __global uint4 *restrict zeroed,
+% endif
+    int batch, int height, int width, int ring_groups${", int weight_groups, long quads" if zeros else ""})
 {
     __local word_t tile[WORDS * ROW];
     __local float most_of[ROWS * TILE_PIXELS];
     __local int doubted[TILE_PIXELS];
     __local float4 all[ITEMS];
-    if ((int)get_group_id(0) < ring_groups)
-        make_ring((int)get_group_id(0), tile, most_of, doubted, input, ring, largest, batch, height, width);
-    else
-        make_packed((int)get_group_id(0) - ring_groups, all, weight, packed, unscale);
+    const int work_group = (int)get_group_id(0);
+    if (work_group < ring_groups) make_ring(work_group, tile, most_of, doubted, input, ring, largest, batch, height, width);
+% if zeros:
+    else if (work_group < ring_groups + weight_groups)
+        make_packed(work_group - ring_groups, all, weight, packed, unscale);
+    else {
+        const long first = (long)(work_group - ring_groups - weight_groups) * (ITEMS * ${quads}) + (long)get_local_id(0);
+        for (long i = first; i < min(first + ITEMS * ${quads}, quads); i += ITEMS) zeroed[i] = (uint4)(0);
+    }
+% else:
+    else make_packed(work_group - ring_groups, all, weight, packed, unscale);
+% endif
 }

@@ -154,8 +154,8 @@ def plans(which: str, request: Request, device: Device, all_tiles: bool = True) 
 
 
 def launches(schedule: Schedule) -> list[Launch]:
-    """All launches of a schedule, in order: first those of a call whose weight was prepared before, then the others."""
-    steps = (*schedule.in_order(prepared=True), *schedule.prepare, *schedule.in_order())
+    """All launches of a schedule, in order: first those of a call whose weight was prepared before, then the others, joined and apart."""
+    steps = (*schedule.in_order(prepared=True), *schedule.prepare, *schedule.in_order(), *schedule.shared, *schedule.steps)
     return [step for step in dict.fromkeys(steps) if isinstance(step, Launch)]
 
 

@@ -8,7 +8,7 @@ import pyopencl as cl
 import pyopencl.array as cla
 import pytest
 
-from clconv import Device, forward_matrix, nvidia
+from clconv import Device, backward_data_matrix, forward_matrix, nvidia
 from clconv.arrays import NumpyArray
 from clconv.execute import allocate, run
 from clconv.layout import ring_pixels
@@ -16,8 +16,11 @@ from clconv.problem import Problem
 from clconv.queues import queue_for
 from clconv.schedule import Request, Step
 
-SHAPE, WEIGHT = (2, 40, 6, 9), (75, 40, 3, 2)
-BYTES: dict[str, Any] = {"input_ring": None, "input_sizes": np.float32, "packed_weight": np.float16, "packed_scales": np.float32}
+SHAPE, WEIGHT = (2, 48, 6, 9), (75, 48, 3, 2)
+BYTES: dict[str, Any] = {
+    "input_ring": None, "input_sizes": np.float32, "packed_weight": np.float16, "packed_scales": np.float32,
+    "packed_weight_data": np.float16, "packed_scales_data": np.float32, "scratch": np.float32,
+}  # fmt: skip
 
 
 def _problem(dtype: str) -> Problem:
@@ -46,14 +49,15 @@ def _type(name: str, operands: dict[str, NumpyArray]) -> Any:
 
 
 def _prepared(unit: str, dtype: str, device: Device, operands: dict[str, NumpyArray], at_once: bool = False) -> dict[str, NumpyArray]:
-    """By two launches, or by one."""
-    problem, able = _problem(dtype), replace(device, matrix_units=nvidia.UNITS, local_memory=227 << 10)
-    variant = next(variant for variant in forward_matrix.VARIANTS if variant.name == unit)
-    tile = next(tile for tile in variant.tiles(Request(problem), able) if tile["tile_out"] == 64)
-    schedule = variant.schedule(Request(problem), able, tile)
-    assert schedule.both is not None
+    """By the steps one after another, or joined in one launch."""
+    able = replace(device, matrix_units=nvidia.UNITS, local_memory=227 << 10, max_work_group=1024)
+    request = Request(_problem(dtype), frozenset({"input", "offset"} if unit == "back" else ()))
+    variant = {"back": backward_data_matrix.VARIANT, **{variant.name: variant for variant in forward_matrix.VARIANTS}}[unit]
+    tile = next(tile for tile in variant.tiles(request, able) if unit == "back" or tile["tile_out"] == 64)
+    schedule = variant.schedule(request, able, tile)
+    ((steps, launch),) = schedule.joined.items()
     sizes = {name: size for name, size in {**schedule.temporaries, **schedule.kept}.items() if name in BYTES}
-    return _made((schedule.both,) if at_once else (*schedule.shared, *schedule.prepare), sizes, operands, device)
+    return _made((launch,) if at_once else steps, sizes, operands, device)
 
 
 def _operands(dtype: str) -> dict[str, NumpyArray]:
@@ -65,13 +69,15 @@ across_units = pytest.mark.parametrize("unit", ["wgmma", "mma"])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@across_units
+@pytest.mark.parametrize("unit", ["wgmma", "mma", "back"])
 def test_one_launch_makes_what_two_make(unit: str, dtype: str, device: Device) -> None:
     if "Portable" in device.platform:
         pytest.skip("PoCL aborts where a barrier stands in a branch, be it one that the whole work-group takes")
     operands = _operands(dtype)
     one, two = (_prepared(unit, dtype, device, operands, at_once) for at_once in (True, False))
-    assert {name: one[name].tobytes() == two[name].tobytes() for name in two} == dict.fromkeys(BYTES, True)
+    assert len(two) == (5 if unit == "back" else 4)
+    assert {name: one[name].tobytes() == two[name].tobytes() for name in two} == dict.fromkeys(two, True)
+    assert not two.get("scratch", np.zeros(1)).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
