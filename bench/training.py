@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 import pyopencl.array as cla
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from pyopencl.elementwise import ElementwiseKernel
 
 import clconv
@@ -104,6 +102,7 @@ def with_clconv(start: dict[str, Any], target: Any, steps: int, device: Device) 
         start["input"].shape, start["weight"].shape, offset_groups=OFFSET_GROUPS, mask=True, bias=True, padding=KERNEL // 2, queue=queue
     )
     output, grad = cla.empty_like(wanted), cla.empty_like(wanted)
+    gradients = {name: cla.empty_like(array) for name, array in on_device.items()}
     moments = {name: [cla.zeros_like(on_device[name]) for _ in range(2)] for name in LEARNED}
     slope = ElementwiseKernel(
         queue.context, "float *grad, float *output, float *target, float scale", "grad[i] = scale * (output[i] - target[i])"
@@ -119,10 +118,10 @@ def with_clconv(start: dict[str, Any], target: Any, steps: int, device: Device) 
     def step(number: int) -> Any:
         plan.forward(**on_device, out=output)
         slope(grad, output, wanted, np.float32(2 / target.size))
-        gradients = plan.backward(grad, **on_device)
+        plan.backward(grad, **on_device, out=gradients)
         for name in LEARNED:
             rate, correction = RATES[name] / (1 - BETA_1**number), 1 / (1 - BETA_2**number)
-            adam(on_device[name], getattr(gradients, name), *moments[name], np.float32(rate), np.float32(correction))
+            adam(on_device[name], gradients[name], *moments[name], np.float32(rate), np.float32(correction))
         return output
 
     return measured("clconv", steps, step, lambda found: float(np.mean((found.get() - target) ** 2)), queue.finish)
@@ -158,6 +157,9 @@ def with_torchvision(start: dict[str, Any], target: Any, steps: int, device: Dev
 
 def draw(runs: list[Run], what: str, file: Path) -> None:
     """Both errors by steps, and by seconds."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     by_steps, by_seconds = figure.subplots(1, 2, sharey=True)
