@@ -77,8 +77,7 @@ items = tile_pixels * tile_channels // 32
                 const int g = min(first_group + ${in_tile}, SAMPLE_GROUPS - 1);
                 ${planned.make(at)}
 % if needs_input and fixed:
-                const index_t to = (index_t)g * ring_pixels + PLAN_PIXEL(plan[${at}]);
-                ways[${at}] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
+                ways[${at}] = fixed_corner_ways(pixel_ways + (index_t)g * ring_pixels + PLAN_PIXEL(plan[${at}]), width);
 % endif
             }\
 </%def>\

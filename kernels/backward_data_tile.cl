@@ -125,8 +125,7 @@ void backward_data_tile(
 % endif
             ${planned.make("i")}
 % if needs_input and fixed:
-            const index_t to = (index_t)${"g" if offset_groups else "0"} * ring_pixels + PLAN_PIXEL(plan[i]);
-            ways[i] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
+            ways[i] = fixed_corner_ways(pixel_ways + (index_t)${"g" if offset_groups else "0"} * ring_pixels + PLAN_PIXEL(plan[i]), width);
 % endif
 % if dots:
             dots[i] = (quad_t)(ACC(0.0));

@@ -39,6 +39,9 @@ static inline uchar fixed_way(uint reach, uint count)
 static inline int fixed_few(uint way) { return way >> 7; }
 static inline float fixed_scale(uint way) { return as_float((way % 128u * 2u + 1u) << 23); }
 
+/* Ways of a cell's four corners, from the first one's place on. */
+static inline uchar4 fixed_corner_ways(__global const uchar *ways, int width) { return (uchar4)(ways[0], ways[1], ways[width + 1], ways[width + 2]); }
+
 /* What the sum of channel c stands for, from its pixel's sums and marks. */
 static inline float fixed_value(__global const ulong *sums, __global const uint *marks, int c, uint way, float channel_scale)
 {

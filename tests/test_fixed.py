@@ -15,7 +15,7 @@ from clconv.problem import Problem
 from clconv.schedule import Variant
 from clconv.tuning import PASSES
 
-_SUMMING = tuple(variant for variant in PASSES["backward_data"] if variant.name in ("plain", "tile", "mma"))
+_SUMMING = tuple(variant for variant in PASSES["backward_data"] if variant.name in ("grouped", "mma", "tile", "plain"))
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ _ONE = Case("one-spot-deep", (2, 32, 16, 17), (16, 32, 3, 3), offsets="one")
 _CASES = (
     *(_ONE, Steep("steep", (2, 32, 9, 12), (24, 32, 3, 3), offset_groups=2), replace(BY_NAME["deep"], name="deep-again")),
     *(BY_NAME[name] for name in ("deep-groups", "deep-conv", "deep-far", "deep-nan", "deep-strange")),
+    Steep("steep-groups", (2, 32, 9, 12), (32, 4, 3, 3), offset_groups=2),
+    *(BY_NAME[name] for name in ("depthwise", "deep-depthwise", "narrow-groups-conv", "narrow-groups-strange")),
 )
 
 
@@ -73,7 +75,8 @@ def test_ways_to_add_integers(integers: str, device: Device) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("bits", [2, 5, 9])
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
-def test_pairs_of_floats(case: Case, bits: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["grouped", "tile"])
+def test_pairs_of_floats(name: str, case: Case, bits: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """On devices that don't add four floats at once, too; with few terms allowed, pixels of both forms lie side by side."""
 
     def any_way(device: Any_Device) -> str:
@@ -84,7 +87,7 @@ def test_pairs_of_floats(case: Case, bits: int, device: Device, monkeypatch: pyt
 
     monkeypatch.setattr(fixed, "_quads", any_way)
     monkeypatch.setattr(fixed, "_few_bits", terms)
-    _check(next(variant for variant in _SUMMING if variant.name == "tile"), case, "float32", device)
+    _check(next(variant for variant in _SUMMING if variant.name == name), case, "float32", device)
 
 
 def test_what_fixed_point_refuses() -> None:
