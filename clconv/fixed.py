@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _LEAST_BITS = 32
 """What a sum must hold of its largest term: the bound of the terms lies some 7 bits above usual ones, and 24 bits are wanted."""
 
+_MARGIN, _WINDOW = 4, 2048
+"""Of the window in which samples meet: pixels that it is wider to each side than without offsets, and its most pixels, 8 bytes each."""
+
 
 NOT_FIXED: dict[str, Value] = {"integers": "carry", "fixed_bits": 0, "few_bits": 0, "pairs": False, "fixed_block": 1, "corners": 4}
 """Template arguments of a kernel that sums in another way."""
@@ -77,8 +80,8 @@ def fixed_sums(problem: Problem, device: "Device", pairs: bool = True) -> FixedS
     temporaries = {
         "grad_sums": 8 * pixels * channels,
         "grad_marks": 4 * pixels * ceil_div(channels, 16),
-        "grad_reach": 4 * pixels * problem.sample_groups,
-        "grad_counts": 4 * pixels * problem.sample_groups,
+        "grad_largest": problem.out_pixels,
+        "grad_reach": 8 * pixels * problem.sample_groups,
         "grad_ways": pixels * problem.sample_groups,
         "grad_scales": 4 * channels,
     }
@@ -87,8 +90,9 @@ def fixed_sums(problem: Problem, device: "Device", pairs: bool = True) -> FixedS
         "fixed_block": _block(problem), "corners": 4 if problem.offset_groups else 1, "atomic": quads or "cas",
     }  # fmt: skip
     size = 1 << (lanes(device, 256).bit_length() - 1)
-    zeros = tuple(Fill(name) for name in ("grad_sums", "grad_marks", "grad_reach", "grad_counts"))
-    before: tuple[Step, ...] = (*zeros, _weight(problem, size), _reach(problem, size, device), _ways(problem, size, way))
+    zeros = tuple(Fill(name) for name in ("grad_sums", "grad_marks", "grad_reach"))
+    bounds = (_weight(problem, size), _largest(problem, size), _reach(problem, size, device), _ways(problem, size, way))
+    before: tuple[Step, ...] = (*zeros, *bounds)
     tile, tile_channels = min(64, size), 32
     arguments: dict[str, Value] = {
         **way, "channels": channels, "sample_channels": channels // problem.sample_groups, "tile_pixels": tile,
@@ -132,15 +136,31 @@ def _block(problem: Problem) -> int:
     return 32 if 32 % sample == 0 and problem.in_channels % 32 == 0 else gcd(sample, 32)
 
 
-def _reach(problem: Problem, size: int, device: "Device") -> Launch:
+def _largest(problem: Problem, size: int) -> Launch:
     tile = min(32, size)
     parts = size // tile
-    way: dict[str, Value] = {"tile_pixels": tile, "parts": parts, "integers": device.atomic_int64}
+    way: dict[str, Value] = {"out_channels": problem.out_channels, "tile_pixels": tile, "parts": parts}
+    kernel = Kernel.of("fixed_largest", {**way, **storage(problem.dtype, problem.wide)})
+    scalars = (np.int32(problem.batch), np.int32(problem.out_height * problem.out_width))
+    turns = ceil_div(problem.out_channels, parts) + parts
+    return Launch(kernel, ("grad_output", "grad_largest"), scalars, (ceil_div(problem.out_pixels, tile) * size,), (size,), turns)
+
+
+def _reach(problem: Problem, size: int, device: "Device") -> Launch:
+    rows = min(8, size, 1 << (problem.out_height - 1).bit_length())
+    columns = size // rows
+    window_columns = min(_WINDOW, (columns - 1) * problem.stride_x + (problem.kernel_x - 1) * problem.dilation_x + 2 + 2 * _MARGIN)
+    window_rows = (rows - 1) * problem.stride_y + (problem.kernel_y - 1) * problem.dilation_y + 2 + 2 * _MARGIN
+    window_rows = min(_WINDOW // window_columns, window_rows)
+    way: dict[str, Value] = {
+        "rows": rows, "columns": columns, "window_rows": window_rows, "window_columns": window_columns, "margin": _MARGIN,
+        "integers": device.atomic_int64,
+    }  # fmt: skip
     kernel = Kernel.of("fixed_reach", {**way, **specialisation(problem), "wide": ring_wide(problem)})
-    turns = ceil_div(problem.out_channels, parts) + parts + ceil_div(problem.sample_groups * problem.taps, parts)
+    blocks = problem.batch * ceil_div(problem.out_height, rows) * ceil_div(problem.out_width, columns)
     return Launch(
-        kernel, ("grad_output", *present(problem, "offset", "mask"), "grad_reach", "grad_counts"), sizes(problem),
-        (ceil_div(problem.out_pixels, tile) * size,), (size,), turns,
+        kernel, ("grad_largest", *present(problem, "offset", "mask"), "grad_reach"), sizes(problem),
+        (blocks * size, problem.sample_groups), (size, 1), 2 * ceil_div(window_rows * window_columns, size) + problem.taps,
     )  # fmt: skip
 
 
@@ -149,4 +169,4 @@ def _ways(problem: Problem, size: int, way: dict[str, Value]) -> Launch:
     kernel = Kernel.of("fixed_ways", {**way, "together": together, **storage(problem.dtype, wide=True)})
     scalars = (np.int32(problem.width), np.int32(ring_pixels(problem)), np.int32(problem.sample_groups))
     count = ring_pixels(problem) * problem.sample_groups
-    return Launch(kernel, ("grad_reach", "grad_counts", "grad_ways"), scalars, (ceil_div(count, size) * size,), (size,), 5 * together)
+    return Launch(kernel, ("grad_reach", "grad_ways"), scalars, (ceil_div(count, size) * size,), (size,), 5 * together)

@@ -1,6 +1,6 @@
 /* fixed_ways: how the sums of each pixel are kept (see fixed), from what reaches it (see fixed_reach).
  *
- *     ways[g][pixel] = way of its reach, and of the sum of counts over the cells of which the pixel is a corner: the largest such sum of the
+ *     ways[g][pixel] = way of its reach, and of the sum of samples over the cells of which the pixel is a corner: the largest such sum of the
  *                      TOGETHER groups that share a block of channels with g
  *
  * All as pixels of the ring (see ring), with a row of width + 1. Work-item i: pixel i of all groups' (the rest idle). */
@@ -10,7 +10,7 @@
 <%include file="fixed.cl"/>
 
 __kernel void fixed_ways(
-    __global const uint *restrict reach, __global const uint *restrict counts, __global uchar *restrict ways, int width, int pixels, int groups)
+    __global const uint2 *restrict reach, __global uchar *restrict ways, int width, int pixels, int groups)
 {
     const long i = (long)get_global_id(0);
     if (i >= (long)pixels * groups) return;
@@ -21,8 +21,8 @@ __kernel void fixed_ways(
         const long first = (i / pixels / TOGETHER * TOGETHER + group) * pixels + pixel;
         uint count = 0;
         for (int corner = 0; corner < ${corners}; ++corner)
-            if (pixel >= steps[corner]) count += min(counts[first - steps[corner]], 1u << 20);
+            if (pixel >= steps[corner]) count += min(reach[first - steps[corner]].s1, 1u << 20);
         most = max(most, count);
     }
-    ways[i] = fixed_way(reach[i], most);
+    ways[i] = fixed_way(reach[i].s0, most);
 }
