@@ -38,6 +38,9 @@ fixed = fixed_bits > 0
 % if needs_input and fixed:
 <%include file="fixed.cl"/>
 <%include file="fixed_add.cl"/>
+% if vec == 4:
+<%include file="fixed_corners.cl"/>
+% endif
 % endif
 #define TILE_PIXELS ${tile_pixels}
 #define LANES ${lanes}
@@ -170,26 +173,20 @@ void backward_data_grouped(
 % endif
 % if needs_input:
             if (row < real_pixels && PLAN_PIXEL(its) != RING_OUTSIDE) {
+% if fixed and vec == 4:
+                fixed_add_corners(grad_sums, grad_marks, channel, its, ways[own_plan + tap * TILE_PIXELS], column, channel_scale, width);
+% else:
                 const sample_t s = planned_sample(its, 0);
-% if fixed:
-                const uchar4 its_ways = ways[own_plan + tap * TILE_PIXELS];
-                const uchar way[4] = {its_ways.s0, its_ways.s1, its_ways.s2, its_ways.s3};
-                const int pixel_steps[4] = {0, 1, width + 1, width + 2};
-% endif
                 #pragma unroll
                 for (int i = 0; i < CORNERS; ++i) {
                     const vec_t through = its.y * corner_weight(s, i) * column;
 % if fixed:
-                    const index_t to = PLAN_PIXEL(its) + pixel_steps[i];
-                    __global ulong *sums = grad_sums + to * IN_CHANNELS;
-                    __global uint *marks = grad_marks + to * FIXED_MARKS;
-% if vec == 4:
-                    fixed_add_quad(sums, marks, channel, through, way[i], channel_scale);
-% else:
+                    const index_t to = PLAN_PIXEL(its) + i % 2 + i / 2 * (width + 1);
+                    const uint way = as_uint(ways[own_plan + tap * TILE_PIXELS]) >> 8 * i & 255u;
 % for q in range(vec):
-                    fixed_add(sums, marks, channel + ${q}, through${"" if vec == 1 else ".s%d" % q}, way[i], channel_scale${"" if vec == 1 else ".s%d" % q});
+                    fixed_add(grad_sums + to * IN_CHANNELS, grad_marks + to * FIXED_MARKS, channel + ${q}, through${"" if vec == 1 else ".s%d" % q}, way,
+                              channel_scale${"" if vec == 1 else ".s%d" % q});
 % endfor
-% endif
 % elif vec == 4:
                     atomic_add_quad(grad_ring + place + steps[i], through);
 % else:
@@ -198,6 +195,7 @@ void backward_data_grouped(
 % endfor
 % endif
                 }
+% endif
             }
 % endif
         }

@@ -34,6 +34,16 @@ static inline void fixed_add(__global ulong *sums, __global uint *marks, int c, 
     fixed_add_integer(sums + FIXED_PLACE(c), fixed_mark(marks, c, value) * fixed_scale(way) * channel_scale);
 }
 
+% if pairs:
+/* Add four terms to sums that are pairs of floats. */
+static inline void fixed_add_pairs(__global float *sums, float4 terms)
+{
+    const float4 high = (terms + ROUNDER) - ROUNDER;
+    atomic_add_quad(sums, high);
+    atomic_add_quad(sums + FIXED_BLOCK, ((terms - high) * (float)(1 << LOW_BITS) + ROUNDER) - ROUNDER);
+}
+% endif
+
 /* Add values to the sums of channels c .. c + 4. */
 static inline void fixed_add_quad(__global ulong *sums, __global uint *marks, int c, float4 values, uint way, float4 channel_scales)
 {
@@ -42,10 +52,7 @@ static inline void fixed_add_quad(__global ulong *sums, __global uint *marks, in
     const float4 scaled = values * fixed_scale(way) * channel_scales;
 % if pairs:
     if (fixed_few(way)) {
-        const float4 high = (scaled + ROUNDER) - ROUNDER;
-        const float4 low = ((scaled - high) * (float)(1 << LOW_BITS) + ROUNDER) - ROUNDER;
-        atomic_add_quad((__global float *)sums + FIXED_HIGH(c), high);
-        atomic_add_quad((__global float *)sums + FIXED_HIGH(c) + FIXED_BLOCK, low);
+        fixed_add_pairs((__global float *)sums + FIXED_HIGH(c), scaled);
         return;
     }
 % endif

@@ -1,6 +1,7 @@
 /* The way back of columns to sums in fixed point, for backward_data_matrix; see float_samples for its sibling. Needs back_samples, atomic. */
 <%include file="fixed.cl"/>
 <%include file="fixed_add.cl"/>
+<%include file="fixed_corners.cl"/>
 typedef struct {
     __global ulong *sums;
     __global uint *marks;
@@ -12,14 +13,7 @@ typedef struct {
 /* A quad of the warp's pixel `in_warp`, to the corners of its sample. */
 static inline void add_to_corners(target_t at, plan_t its, int in_warp, float4 column, int width)
 {
-    const sample_t s = planned_sample(its, 0);
-    const uchar4 ways = at.ways[in_warp];
-% for corner in range(corners):
-    {
-        const index_t to = PLAN_PIXEL(its) + ${("0", "1", "width + 1", "width + 2")[corner]};
-        fixed_add_quad(at.sums + to * IN_CHANNELS, at.marks + to * FIXED_MARKS, at.channel, its.y * corner_weight(s, ${corner}) * column, ways.s${corner}, at.scales);
-    }
-% endfor
+    fixed_add_corners(at.sums, at.marks, at.channel, its, at.ways[in_warp], column, at.scales, width);
 }
 
 /* The columns of a heap, summed in a fixed order before they are added: few or many, the sum of all that reach a pixel has its bound. */

@@ -1,0 +1,39 @@
+/* The way back of a quad of channels to sums in fixed point at its sample's corners. Needs fixed_add, planned_sample. */
+
+/* One corner after the other, whatever the quad is and however its corners' sums are kept. */
+static inline void fixed_add_each(__global ulong *sums, __global uint *marks, int c, plan_t its, uchar4 ways, float4 column, float4 scales, int width)
+{
+    const sample_t s = planned_sample(its, 0);
+    #pragma unroll 1
+    for (int corner = 0; corner < CORNERS; ++corner) {
+        const index_t to = PLAN_PIXEL(its) + corner % 2 + corner / 2 * (width + 1);
+        const uint way = as_uint(ways) >> 8 * corner & 255u;
+        fixed_add_quad(sums + to * IN_CHANNELS, marks + to * FIXED_MARKS, c, its.y * corner_weight(s, corner) * column, way, scales);
+    }
+}
+
+/* Add a column, of channels c .. c + 4, to all corners of its sample. */
+static inline void fixed_add_corners(__global ulong *sums, __global uint *marks, int c, plan_t its, uchar4 ways, float4 column, float4 scales, int width)
+{
+% if pairs:
+    /* Most often few samples reach all corners, and everything is finite and far from the smallest numbers: |scaled| < 4 * the pixel's largest
+     * |grad_output|, so that `by` below is finite. */
+    const float4 scaled = column * scales;
+    const float size = fabs(scaled.s0) + fabs(scaled.s1) + fabs(scaled.s2) + fabs(scaled.s3);
+    const uint few = ${"0x80808080u" if corners == 4 else "0x80u"};
+    if ((as_uint(ways) & few) == few && size >= 0x1p-90f && fabs(its.y) * size <= FLT_MAX) {
+        const sample_t s = planned_sample(its, 0);
+        __global float *first = (__global float *)(sums + (index_t)PLAN_PIXEL(its) * IN_CHANNELS) + FIXED_HIGH(c);
+        const index_t below = (index_t)(width + 1) * 2 * IN_CHANNELS;
+% for corner in range(corners):
+        {
+            const float by = its.y * corner_weight(s, ${corner}) * fixed_scale(ways.s${corner});
+            fixed_add_pairs(first${("", " + 2 * IN_CHANNELS", " + below", " + below + 2 * IN_CHANNELS")[corner]}, scaled * by);
+        }
+% endfor
+        return;
+    }
+% endif
+    if (its.y * (fabs(column.s0) + fabs(column.s1) + fabs(column.s2) + fabs(column.s3)) == 0.0f) return;
+    fixed_add_each(sums, marks, c, its, ways, column, scales, width);
+}
