@@ -125,7 +125,7 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         transpose, temporaries = ring_last(problem, device)
         shared = (transpose,)
     atomic, vec = atomic_add(problem, device) or "cas", _vec(problem)
-    fixed = fixed_sums(problem, device, pairs=vec == 4) if is_fixed(request) else None
+    fixed = fixed_sums(problem, device) if is_fixed(request) else None
     if fixed:
         before, after, temporaries = fixed.before, fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:

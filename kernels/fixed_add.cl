@@ -1,13 +1,15 @@
-/* Adding to sums in fixed point, atomically. Needs fixed and atomic. */
+/* Adding to sums in fixed point, atomically. Needs fixed. */
 % if integers == "khr":
 #pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable
 % endif
-% if pairs:
-#define ROUNDER 12582912.0f /* 1.5 * 2**23: adding it rounds to whole numbers */
-% endif
-static inline void fixed_add_integer(__global ulong *sum, float value)
+static inline void fixed_add_word(__global ulong *sums, int c, float term)
 {
-    const ulong whole = (ulong)convert_long_rte(value);
+    atomic_add((volatile __global int *)sums + FIXED_WORD(c), convert_int_rte(term));
+}
+
+static inline void fixed_add_long(__global ulong *sum, float term)
+{
+    const ulong whole = (ulong)convert_long_rte(term);
 % if integers == "nvidia":
     asm volatile("red.global.add.u64 [%0], %1;" :: "l"(sum), "l"(whole) : "memory");
 % elif integers == "khr":
@@ -28,35 +30,18 @@ static inline float fixed_mark(__global uint *marks, int c, float value)
     return 0.0f;
 }
 
-/* Add a value to the sum of channel c of the pixel that has these sums and marks, which is kept as an integer. */
+/* Add a value to the sum of channel c of the pixel that has these sums and marks. */
 static inline void fixed_add(__global ulong *sums, __global uint *marks, int c, float value, uint way, float channel_scale)
 {
-    fixed_add_integer(sums + FIXED_PLACE(c), fixed_mark(marks, c, value) * fixed_scale(way) * channel_scale);
+    const float term = fixed_mark(marks, c, value) * fixed_scale(way) * channel_scale;
+    if (fixed_few(way)) fixed_add_word(sums, c, term);
+    else fixed_add_long(sums + FIXED_PLACE(c), term);
 }
-
-% if pairs:
-/* Add four terms to sums that are pairs of floats. */
-static inline void fixed_add_pairs(__global float *sums, float4 terms)
-{
-    const float4 high = (terms + ROUNDER) - ROUNDER;
-    atomic_add_quad(sums, high);
-    atomic_add_quad(sums + FIXED_BLOCK, ((terms - high) * (float)(1 << LOW_BITS) + ROUNDER) - ROUNDER);
-}
-% endif
 
 /* Add values to the sums of channels c .. c + 4. */
 static inline void fixed_add_quad(__global ulong *sums, __global uint *marks, int c, float4 values, uint way, float4 channel_scales)
 {
-    if (!all(isfinite(values)))
-        values = (float4)(${", ".join("fixed_mark(marks, c + %d, values.s%d)" % (q, q) for q in range(4))});
-    const float4 scaled = values * fixed_scale(way) * channel_scales;
-% if pairs:
-    if (fixed_few(way)) {
-        fixed_add_pairs((__global float *)sums + FIXED_HIGH(c), scaled);
-        return;
-    }
-% endif
 % for q in range(4):
-    fixed_add_integer(sums + FIXED_PLACE(c + ${q}), scaled.s${q});
+    fixed_add(sums, marks, c + ${q}, values.s${q}, way, channel_scales.s${q});
 % endfor
 }

@@ -15,25 +15,25 @@ static inline void fixed_add_each(__global ulong *sums, __global uint *marks, in
 /* Add a column, of channels c .. c + 4, to all corners of its sample. */
 static inline void fixed_add_corners(__global ulong *sums, __global uint *marks, int c, plan_t its, uchar4 ways, float4 column, float4 scales, int width)
 {
-% if pairs:
-    /* Most often few samples reach all corners, and everything is finite and far from the smallest numbers: |scaled| < 4 * the pixel's largest
-     * |grad_output|, so that `by` below is finite. */
+    /* Most often few samples reach all corners, and everything is finite and far from the smallest numbers: as |scaled| is at most the norm of
+     * the pixel's grad_output, `by` is finite then. */
     const float4 scaled = column * scales;
     const float size = fabs(scaled.s0) + fabs(scaled.s1) + fabs(scaled.s2) + fabs(scaled.s3);
     const uint few = ${"0x80808080u" if corners == 4 else "0x80u"};
     if ((as_uint(ways) & few) == few && size >= 0x1p-90f && fabs(its.y) * size <= FLT_MAX) {
         const sample_t s = planned_sample(its, 0);
-        __global float *first = (__global float *)(sums + (index_t)PLAN_PIXEL(its) * IN_CHANNELS) + FIXED_HIGH(c);
-        const index_t below = (index_t)(width + 1) * 2 * IN_CHANNELS;
+        __global ulong *first = sums + (index_t)PLAN_PIXEL(its) * IN_CHANNELS;
+        const index_t below = (index_t)(width + 1) * IN_CHANNELS;
 % for corner in range(corners):
         {
-            const float by = its.y * corner_weight(s, ${corner}) * fixed_scale(ways.s${corner});
-            fixed_add_pairs(first${("", " + 2 * IN_CHANNELS", " + below", " + below + 2 * IN_CHANNELS")[corner]}, scaled * by);
+            const float4 terms = scaled * (its.y * corner_weight(s, ${corner}) * fixed_few_scale(ways.s${corner}));
+% for q in range(4):
+            fixed_add_word(first${("", " + IN_CHANNELS", " + below", " + below + IN_CHANNELS")[corner]}, c + ${q}, terms.s${q});
+% endfor
         }
 % endfor
         return;
     }
-% endif
     if (its.y * (fabs(column.s0) + fabs(column.s1) + fabs(column.s2) + fabs(column.s3)) == 0.0f) return;
     fixed_add_each(sums, marks, c, its, ways, column, scales, width);
 }

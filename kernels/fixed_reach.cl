@@ -1,17 +1,18 @@
 /* fixed_reach: how large, and how many, the terms can be that come to the input's gradient, for sums in fixed point (see fixed).
  *
- *     reach[g][pixel][0] = max over samples of offset group g with a corner there: 513 + exponent of |mask * weight of the corner|
- *                          + exponent of the pixel's largest |grad_output|, see fixed_largest
- *     reach[g][pixel][1] = samples whose first corner is there
+ *     a sample brings a corner at most: |mask| * weight of the corner * norm of its pixel's grad_output (see fixed_norms) = size * share,
+ *         share = the corner's weight, at least LEAST_SHARE, so that a corner of little weight has no large size
+ *     reach[g][pixel][0] = max over samples of offset group g with a corner there: size, as bits of a float
+ *     reach[g][pixel][1] = sum over them: share in WEIGHT_UNITS, rounded up: all their terms together are at most the product
  *
- * largest [N][P], offset [N][OG][K][2][P], mask [N][OG][K][P]; reach as pixels of the ring (see ring), zeros before; its maximum is 0 where
- * all that comes is 0. A maximum, and a count, are the same in any order. What isn't finite counts as 0.
+ * norms [N][P], offset [N][OG][K][2][P], mask [N][OG][K][P]; reach as pixels of the ring (see ring), zeros before. A maximum, and a sum of
+ * integers, are the same in any order. What isn't finite counts as 0.
  *
  * Work-group (i, g): a block of ROWS x COLUMNS outputs of an image, block after block, in offset group g. Work-item t: output t of the block,
  * at all taps. Most samples lie near each other: they meet in a window of the ring in local memory, and what came there is brought to
  * global memory at once; the rest goes there one by one.
  *
- * Local memory: exponents and samples [WINDOW_ROWS][WINDOW_COLUMNS], of the window. */
+ * Local memory: most and weights [WINDOW_ROWS][WINDOW_COLUMNS], of the window. */
 <%namespace name="plan" file="plan.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -20,17 +21,15 @@
 <%include file="plan.cl"/>
 <%include file="quads.cl"/>
 <%include file="planned_sample.cl"/>
+<%include file="norm.cl"/>
 #define ROWS ${rows}
 #define COLUMNS ${columns}
 #define WINDOW_ROWS ${window_rows}
 #define WINDOW_COLUMNS ${window_columns}
 #define WINDOW (WINDOW_ROWS * WINDOW_COLUMNS)
 #define MARGIN ${margin}
-
-static inline float finite_size(float value) { return fabs(value) <= FLT_MAX ? fabs(value) : 0.0f; }
-
-/* Its exponent; that of the least normal number for less. */
-static inline int exponent_of(float size) { return max((int)(as_uint(size) >> 23), 1) - 127; }
+#define WEIGHT_UNITS ${weight_units}
+#define LEAST_SHARE 0.125f
 
 static inline void grows(volatile __global uint *to, uint value)
 {
@@ -44,7 +43,7 @@ static inline void grows(volatile __global uint *to, uint value)
 
 __kernel __attribute__((reqd_work_group_size(ROWS * COLUMNS, 1, 1)))
 void fixed_reach(
-    __global const uchar *restrict largest,
+    __global const float *restrict norms,
 % if offset_groups:
     __global const offset_t *restrict offset,
 % endif
@@ -53,8 +52,8 @@ void fixed_reach(
 % endif
     volatile __global uint *reach, int batch, int height, int width, int out_height, int out_width)
 {
-    volatile __local uint exponents[WINDOW];
-    volatile __local uint samples[WINDOW];
+    volatile __local uint most[WINDOW];
+    volatile __local uint weights[WINDOW];
     const int t = (int)get_local_id(0);
     const int g = (int)get_global_id(1);
     const int down = (out_height + ROWS - 1) / ROWS, across = (out_width + COLUMNS - 1) / COLUMNS;
@@ -68,12 +67,12 @@ void fixed_reach(
     const int first = ring_pixel(n, max(tap_row(first_y, 0) - MARGIN, -1), max(tap_column(first_x, 0) - MARGIN, -1), height, width);
     volatile __global uint *own = reach + 2L * g * ring;
 
-    for (int i = t; i < WINDOW; i += ROWS * COLUMNS) exponents[i] = samples[i] = 0;
+    for (int i = t; i < WINDOW; i += ROWS * COLUMNS) most[i] = weights[i] = 0;
     barrier(CLK_LOCAL_MEM_FENCE);
     const int real = oy < out_height && ox < out_width;
     const index_t pixel = real ? (index_t)oy * out_width + ox : 0;
-    const int most = real ? largest[(index_t)n * pixels + pixel] : 0;
-    for (int tap = 0; tap < (most ? TAPS : 0); ++tap) {
+    const float norm = real ? norms[(index_t)n * pixels + pixel] : 0.0f;
+    for (int tap = 0; tap < (norm > 0.0f ? TAPS : 0); ++tap) {
         const plan_t p = ${plan.here("g")};
         if (finite_size(p.y) == 0.0f || PLAN_PIXEL(p) == RING_OUTSIDE) continue;
         /* Any way to take it apart is right that is put together again: rows of the ring follow one another. */
@@ -83,18 +82,26 @@ void fixed_reach(
         const sample_t s = planned_sample(p, 0);
         #pragma unroll
         for (int corner = 0; corner < CORNERS; ++corner) {
-            const float size = fabs(p.y * corner_weight(s, corner));
-            const uint exponent = (uint)(513 - 127 + exponent_of(size) + most);
-            if (size > 0.0f && near) atomic_max(exponents + row * WINDOW_COLUMNS + column + corner % 2 + corner / 2 * WINDOW_COLUMNS, exponent);
-            else if (size > 0.0f) grows(own + 2L * (PLAN_PIXEL(p) + steps[corner]), exponent);
+            const float weight = corner_weight(s, corner);
+            if (!(weight > 0.0f)) continue;
+            const float share = fmax(weight, LEAST_SHARE);
+            const uint size = as_uint(fmax(fabs(p.y) * norm * (weight / share), FLT_MIN));
+            const uint units = (uint)ceil(share * WEIGHT_UNITS);
+            if (near) {
+                const int at = (row + corner / 2) * WINDOW_COLUMNS + column + corner % 2;
+                atomic_max(most + at, size);
+                atomic_add(weights + at, units);
+            } else {
+                grows(own + 2L * (PLAN_PIXEL(p) + steps[corner]), size);
+                atomic_add(own + 2L * (PLAN_PIXEL(p) + steps[corner]) + 1, units);
+            }
         }
-        if (near) atomic_inc(samples + row * WINDOW_COLUMNS + column);
-        else atomic_inc(own + 2L * PLAN_PIXEL(p) + 1);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int i = t; i < WINDOW; i += ROWS * COLUMNS) {
         volatile __global uint *to = own + 2L * (first + i / WINDOW_COLUMNS * (width + 1) + i % WINDOW_COLUMNS);
-        if (exponents[i] > 0) grows(to, exponents[i]);
-        if (samples[i] > 0) atomic_add(to + 1, samples[i]);
+        if (weights[i] == 0) continue;
+        grows(to, most[i]);
+        atomic_add(to + 1, weights[i]);
     }
 }

@@ -10,7 +10,6 @@ from clconv import Device, fixed
 from clconv.arrays import NumpyArray
 from clconv.check.cases import BY_NAME, Case
 from clconv.check.run import Subject
-from clconv.device import Device as Any_Device
 from clconv.problem import Problem
 from clconv.schedule import Variant
 from clconv.tuning import PASSES
@@ -33,8 +32,19 @@ class Steep(Case):
         return arrays
 
 
+@dataclass(frozen=True)
+class Aligned(Case):
+    """All that flows back is as large as its bound allows, and adds up."""
+
+    def arrays(self, dtype: str = "float32", small: str | None = None) -> dict[str, NumpyArray]:
+        """The operands and grad_output, the same for every run."""
+        arrays = super().arrays(dtype, small)
+        return arrays | {name: np.full_like(arrays[name], 0.999) for name in ("grad_output", "weight", "mask")}
+
+
 _ONE = Case("one-spot-deep", (2, 32, 16, 17), (16, 32, 3, 3), offsets="one")
 _CASES = (
+    *(Aligned("aligned", (1, 32, 9, 12), (32, 32, 3, 3), offsets=offsets) for offsets in ("zero", "random")),
     *(_ONE, Steep("steep", (2, 32, 9, 12), (24, 32, 3, 3), offset_groups=2), replace(BY_NAME["deep"], name="deep-again")),
     *(BY_NAME[name] for name in ("deep-groups", "deep-conv", "deep-far", "deep-nan", "deep-strange")),
     Steep("steep-groups", (2, 32, 9, 12), (32, 4, 3, 3), offset_groups=2),
@@ -51,7 +61,7 @@ def _check(variant: Variant, case: Case, dtype: str, device: Device) -> None:
     assert subject.differences(plan) == ""
 
 
-@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: f"{case.name}-{case.offsets}")
 @pytest.mark.parametrize("variant", _SUMMING, ids=lambda variant: variant.name)
 def test_fixed_point(variant: Variant, case: Case, device: Device) -> None:
     _check(variant, case, "float32", device)
@@ -61,7 +71,7 @@ def test_fixed_point(variant: Variant, case: Case, device: Device) -> None:
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("variant", _SUMMING, ids=lambda variant: variant.name)
 def test_half_types(variant: Variant, dtype: str, device: Device) -> None:
-    _check(variant, _CASES[2], dtype, device)
+    _check(variant, BY_NAME["deep"], dtype, device)
 
 
 @pytest.mark.thorough
@@ -73,20 +83,16 @@ def test_ways_to_add_integers(integers: str, device: Device) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("bits", [2, 5, 9])
-@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("name", ["grouped", "tile"])
-def test_pairs_of_floats(name: str, case: Case, bits: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On devices that don't add four floats at once, too; with few terms allowed, pixels of both forms lie side by side."""
+@pytest.mark.parametrize("weight", [0, 5, 1000])
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: f"{case.name}-{case.offsets}")
+@pytest.mark.parametrize("name", ["grouped", "tile", "plain"])
+def test_few_and_many_terms(name: str, case: Case, weight: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few terms allowed, pixels of both forms lie side by side."""
 
-    def any_way(device: Any_Device) -> str:
-        return "nvidia_quads" if device.atomic_float32 == "nvidia_quads" else "cas"
+    def few(problem: Problem) -> int:
+        return weight * 64
 
-    def terms(problem: Problem) -> int:
-        return bits
-
-    monkeypatch.setattr(fixed, "_quads", any_way)
-    monkeypatch.setattr(fixed, "_few_bits", terms)
+    monkeypatch.setattr(fixed, "_few_weight", few)
     _check(next(variant for variant in _SUMMING if variant.name == name), case, "float32", device)
 
 
