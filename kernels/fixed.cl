@@ -6,8 +6,8 @@
  * inverse of the latter (see fixed_weight), and pixel_scale comes from what reaches a pixel, see fixed_reach. A pixel has 8 bytes a channel, in
  * blocks of FIXED_BLOCK channels, ordered so that neighbours with four channels each add to numbers that lie together.
  *
- * Where few samples of each of a block's groups reach a pixel, its sums are integers of 32 bits, the block's one behind the other: the scale is
- * such that the magnitudes of all terms add up to less than 2**31. Else they have 64 bits, and each term less than 2**FIXED_BITS, which leaves
+ * Where few samples of each of a block's groups reach a pixel, its sums are integers of 32 bits, the block's one behind the other, two in each
+ * number${"" if integers == "carry" else " of 64 bits, to which both are added at once"}: the scale is such that the magnitudes of all terms add up to less than 2**31. Else they have 64 bits, and each term less than 2**FIXED_BITS, which leaves
  * room for as many terms as an image has samples.
  *
  * What isn't finite has no place among integers: each channel has two bits besides, for what is or may be +infinity and -infinity; NaN sets
@@ -17,7 +17,7 @@
 #define FIXED_FIRST(c) ((c) / FIXED_BLOCK * FIXED_BLOCK)
 #define FIXED_PLACE(c) (FIXED_BLOCK >= 4 ? FIXED_FIRST(c) + (c) % 4 * FIXED_QUADS + (c) / 4 % FIXED_QUADS : (c))
 #define FIXED_QUADS ((FIXED_BLOCK + 3) / 4)
-#define FIXED_WORD(c) (FIXED_PLACE(c) + FIXED_FIRST(c)) /* of 32 bits */
+#define FIXED_PAIR(c) (FIXED_FIRST(c) + (FIXED_BLOCK >= 4 ? (c) % 4 / 2 * FIXED_QUADS + (c) / 4 % FIXED_QUADS : 0))
 #define FIXED_MARKS ((IN_CHANNELS + 15) / 16)
 #define FEW_WEIGHT ${few_weight}
 #define WEIGHT_UNITS ${weight_units}
@@ -57,7 +57,17 @@ static inline float fixed_value(__global const ulong *sums, __global const uint 
 {
     const uint mark = marks[c / 16] >> 2 * (c % 16) & 3u;
     if (mark) return mark == 3u ? NAN : mark == 1u ? INFINITY : -INFINITY;
-    __global const int *words = (__global const int *)sums;
-    const float sum = fixed_few(way) ? convert_float_rte(words[FIXED_WORD(c)]) : convert_float_rte((long)sums[FIXED_PLACE(c)]);
+    float sum;
+    if (fixed_few(way)) {
+        const long pair = (long)sums[FIXED_PAIR(c)];
+% if integers == "carry":
+        const int first = 0;
+% else:
+        const int first = (int)pair;
+% endif
+        sum = convert_float_rte(c % 2 ? (int)((pair - first) >> 32) : (int)pair);
+    } else {
+        sum = convert_float_rte((long)sums[FIXED_PLACE(c)]);
+    }
     return sum / channel_scale * as_float((254u << 23) - as_uint(fixed_scale(way)));
 }

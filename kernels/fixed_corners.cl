@@ -25,12 +25,8 @@ static inline void fixed_add_corners(__global ulong *sums, __global uint *marks,
         __global ulong *first = sums + (index_t)PLAN_PIXEL(its) * IN_CHANNELS;
         const index_t below = (index_t)(width + 1) * IN_CHANNELS;
 % for corner in range(corners):
-        {
-            const float4 terms = scaled * (its.y * corner_weight(s, ${corner}) * fixed_few_scale(ways.s${corner}));
-% for q in range(4):
-            fixed_add_word(first${("", " + IN_CHANNELS", " + below", " + below + IN_CHANNELS")[corner]}, c + ${q}, terms.s${q});
-% endfor
-        }
+        fixed_add_words(first${("", " + IN_CHANNELS", " + below", " + below + IN_CHANNELS")[corner]}, c,
+                        scaled * (its.y * corner_weight(s, ${corner}) * fixed_few_scale(ways.s${corner})));
 % endfor
         return;
     }

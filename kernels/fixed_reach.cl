@@ -10,7 +10,8 @@
  *
  * Work-group (i, g): a block of ROWS x COLUMNS outputs of an image, block after block, in offset group g. Work-item t: output t of the block,
  * at all taps. Most samples lie near each other: they meet in a window of the ring in local memory, and what came there is brought to
- * global memory at once; the rest goes there one by one.
+ * global memory at once; the rest goes there one by one. The window lies where it would without offsets, or where the middle one of the block
+ * brings it, if that is further than MARGIN.
  *
  * Local memory: most and weights [WINDOW_ROWS][WINDOW_COLUMNS], of the window. */
 <%namespace name="plan" file="plan.cl"/>\
@@ -64,7 +65,17 @@ void fixed_reach(
     const int pixels = out_height * out_width;
     const int steps[4] = {0, 1, width + 1, width + 2};
     const index_t ring = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
-    const int first = ring_pixel(n, max(tap_row(first_y, 0) - MARGIN, -1), max(tap_column(first_x, 0) - MARGIN, -1), height, width);
+    int row = tap_row(first_y, 0) - MARGIN, column = tap_column(first_x, 0) - MARGIN;
+% if offset_groups:
+    {
+        const int tap = TAPS / 2;
+        const index_t pixel = (index_t)min(first_y + ROWS / 2, out_height - 1) * out_width + min(first_x + COLUMNS / 2, out_width - 1);
+        const float down = load_offset(offset, 2 * ENTRY(g) * pixels + pixel), right = load_offset(offset, (2 * ENTRY(g) + 1) * pixels + pixel);
+        if (fabs(down) > MARGIN && fabs(down) < (float)(height + PAD_TOP + PAD_BOTTOM)) row += (int)down;
+        if (fabs(right) > MARGIN && fabs(right) < (float)(width + PAD_LEFT + PAD_RIGHT)) column += (int)right;
+    }
+% endif
+    const int first = ring_pixel(n, clamp(row, -1, height), clamp(column, -1, width), height, width);
     volatile __global uint *own = reach + 2L * g * ring;
 
     for (int i = t; i < WINDOW; i += ROWS * COLUMNS) most[i] = weights[i] = 0;
@@ -77,8 +88,8 @@ void fixed_reach(
         if (finite_size(p.y) == 0.0f || PLAN_PIXEL(p) == RING_OUTSIDE) continue;
         /* Any way to take it apart is right that is put together again: rows of the ring follow one another. */
         const int from = PLAN_PIXEL(p) - first;
-        const int row = from / (width + 1), column = from % (width + 1);
-        const int near = from >= 0 && row < WINDOW_ROWS - 1 && column < WINDOW_COLUMNS - 1;
+        const int down = from / (width + 1), right = from % (width + 1);
+        const int near = from >= 0 && down < WINDOW_ROWS - 1 && right < WINDOW_COLUMNS - 1;
         const sample_t s = planned_sample(p, 0);
         #pragma unroll
         for (int corner = 0; corner < CORNERS; ++corner) {
@@ -88,7 +99,7 @@ void fixed_reach(
             const uint size = as_uint(fmax(fabs(p.y) * norm * (weight / share), FLT_MIN));
             const uint units = (uint)ceil(share * WEIGHT_UNITS);
             if (near) {
-                const int at = (row + corner / 2) * WINDOW_COLUMNS + column + corner % 2;
+                const int at = (down + corner / 2) * WINDOW_COLUMNS + right + corner % 2;
                 atomic_max(most + at, size);
                 atomic_add(weights + at, units);
             } else {

@@ -76,10 +76,12 @@ def test_half_types(variant: Variant, dtype: str, device: Device) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("integers", ["carry", "khr"])
-def test_ways_to_add_integers(integers: str, device: Device) -> None:
+@pytest.mark.parametrize("case", [_ONE, BY_NAME["deep-groups"], BY_NAME["narrow-groups"]], ids=lambda case: case.name)
+@pytest.mark.parametrize("variant", _SUMMING, ids=lambda variant: variant.name)
+def test_ways_to_add_integers(variant: Variant, case: Case, integers: str, device: Device) -> None:
     if integers == "khr" and device.atomic_int64 != "khr":
         pytest.skip("the device has no cl_khr_int64_base_atomics")
-    _check(_SUMMING[-1], _ONE, "float32", replace(device, atomic_int64=integers))
+    _check(variant, case, "float32", replace(device, atomic_int64=integers))
 
 
 @pytest.mark.thorough
