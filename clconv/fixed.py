@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LEAST_BITS = 32
 """What sums of 64 bits must hold of a term: its bound lies some 7 bits above usual ones, and 24 bits are wanted."""
 
-_MARGIN, _WINDOW = 4, 2048
+_MARGIN, _WINDOW = 6, 2048
 """Of the window in which samples meet: pixels that it is wider to each side than without offsets, and its most pixels, 8 bytes each."""
 
 
@@ -86,7 +86,7 @@ def fixed_sums(problem: Problem, device: "Device") -> FixedSums:
     }  # fmt: skip
     size = 1 << (lanes(device, 256).bit_length() - 1)
     zeros = tuple(Fill(name) for name in ("grad_sums", "grad_marks", "grad_reach"))
-    bounds = (_weight(problem, size), _norms(problem, size), _reach(problem, size, device), _ways(problem, size, way))
+    bounds = (_weight(problem, size), _norms(problem, size), _reach(problem, size), _ways(problem, size, way))
     before: tuple[Step, ...] = (*zeros, *bounds)
     tile, tile_channels = min(64, size), 32
     arguments: dict[str, Value] = {
@@ -144,7 +144,7 @@ def _norms(problem: Problem, size: int) -> Launch:
     return Launch(kernel, ("grad_output", "grad_norms"), scalars, (ceil_div(problem.out_pixels, tile) * size,), (size,), turns)
 
 
-def _reach(problem: Problem, size: int, device: "Device") -> Launch:
+def _reach(problem: Problem, size: int) -> Launch:
     rows = min(8, size, 1 << (problem.out_height - 1).bit_length())
     columns = size // rows
     window_columns = min(_WINDOW, (columns - 1) * problem.stride_x + (problem.kernel_x - 1) * problem.dilation_x + 2 + 2 * _MARGIN)
@@ -152,7 +152,7 @@ def _reach(problem: Problem, size: int, device: "Device") -> Launch:
     window_rows = min(_WINDOW // window_columns, window_rows)
     way: dict[str, Value] = {
         "rows": rows, "columns": columns, "window_rows": window_rows, "window_columns": window_columns, "margin": _MARGIN,
-        "integers": device.atomic_int64, "weight_units": _units(problem),
+        "weight_units": _units(problem),
     }  # fmt: skip
     kernel = Kernel.of("fixed_reach", {**way, **specialisation(problem), "wide": ring_wide(problem)})
     blocks = problem.batch * ceil_div(problem.out_height, rows) * ceil_div(problem.out_width, columns)

@@ -23,9 +23,8 @@ static inline void fixed_add_corners(__global ulong *sums, __global uint *marks,
     if ((as_uint(ways) & few) == few && size >= 0x1p-90f && fabs(its.y) * size <= FLT_MAX) {
         const sample_t s = planned_sample(its, 0);
         __global ulong *first = sums + (index_t)PLAN_PIXEL(its) * IN_CHANNELS;
-        const index_t below = (index_t)(width + 1) * IN_CHANNELS;
 % for corner in range(corners):
-        fixed_add_words(first${("", " + IN_CHANNELS", " + below", " + below + IN_CHANNELS")[corner]}, c,
+        fixed_add_words(first + ${("0", "IN_CHANNELS", "(index_t)(width + 1) * IN_CHANNELS", "(index_t)(width + 2) * IN_CHANNELS")[corner]}, c,
                         scaled * (its.y * corner_weight(s, ${corner}) * fixed_few_scale(ways.s${corner})));
 % endfor
         return;

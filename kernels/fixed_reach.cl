@@ -32,16 +32,6 @@
 #define WEIGHT_UNITS ${weight_units}
 #define LEAST_SHARE 0.125f
 
-static inline void grows(volatile __global uint *to, uint value)
-{
-% if integers == "nvidia":
-    uint seen; /* most change nothing: looking first is faster */
-    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(to) : "memory");
-    if (seen >= value) return;
-% endif
-    atomic_max(to, value);
-}
-
 __kernel __attribute__((reqd_work_group_size(ROWS * COLUMNS, 1, 1)))
 void fixed_reach(
     __global const float *restrict norms,
@@ -83,6 +73,7 @@ void fixed_reach(
     const int real = oy < out_height && ox < out_width;
     const index_t pixel = real ? (index_t)oy * out_width + ox : 0;
     const float norm = real ? norms[(index_t)n * pixels + pixel] : 0.0f;
+    #pragma unroll 3
     for (int tap = 0; tap < (norm > 0.0f ? TAPS : 0); ++tap) {
         const plan_t p = ${plan.here("g")};
         if (finite_size(p.y) == 0.0f || PLAN_PIXEL(p) == RING_OUTSIDE) continue;
@@ -103,7 +94,7 @@ void fixed_reach(
                 atomic_max(most + at, size);
                 atomic_add(weights + at, units);
             } else {
-                grows(own + 2L * (PLAN_PIXEL(p) + steps[corner]), size);
+                atomic_max(own + 2L * (PLAN_PIXEL(p) + steps[corner]), size);
                 atomic_add(own + 2L * (PLAN_PIXEL(p) + steps[corner]) + 1, units);
             }
         }
@@ -112,7 +103,7 @@ void fixed_reach(
     for (int i = t; i < WINDOW; i += ROWS * COLUMNS) {
         volatile __global uint *to = own + 2L * (first + i / WINDOW_COLUMNS * (width + 1) + i % WINDOW_COLUMNS);
         if (weights[i] == 0) continue;
-        grows(to, most[i]);
+        atomic_max(to, most[i]);
         atomic_add(to + 1, weights[i]);
     }
 }
