@@ -255,7 +255,8 @@ void backward_data_matrix(
 % endif
 % endif
 % if needs_input:
-                    if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap) add_to_corners(to, at, PAIR(rows) + i, column[rows][i], width);
+                    const int there = PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE;
+                    if (!heap) add_to_corners(to, at, PAIR(rows) + i, column[rows][i], width, there);
 % endif
                 }
             }
