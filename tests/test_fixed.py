@@ -47,6 +47,7 @@ _CASES = (
     *(Aligned("aligned", (1, 32, 9, 12), (32, 32, 3, 3), offsets=offsets) for offsets in ("zero", "random")),
     *(_ONE, Steep("steep", (2, 32, 9, 12), (24, 32, 3, 3), offset_groups=2), replace(BY_NAME["deep"], name="deep-again")),
     *(BY_NAME[name] for name in ("deep-groups", "deep-conv", "deep-far", "deep-nan", "deep-strange")),
+    *(Steep(f"steep-{groups}-samples", (1, 64, 9, 12), (40, 64, 3, 3), offset_groups=groups) for groups in (8, 16)),
     Steep("steep-groups", (2, 32, 9, 12), (32, 4, 3, 3), offset_groups=2),
     *(BY_NAME[name] for name in ("depthwise", "deep-depthwise", "narrow-groups-conv", "narrow-groups-strange")),
 )
@@ -87,7 +88,7 @@ def test_ways_to_add_integers(variant: Variant, case: Case, integers: str, devic
 @pytest.mark.thorough
 @pytest.mark.parametrize("weight", [0, 5, 1000])
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: f"{case.name}-{case.offsets}")
-@pytest.mark.parametrize("name", ["grouped", "tile", "plain"])
+@pytest.mark.parametrize("name", ["grouped", "mma", "tile", "plain"])
 def test_few_and_many_terms(name: str, case: Case, weight: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """With few terms allowed, pixels of both forms lie side by side."""
 
