@@ -34,7 +34,9 @@ _MARGIN, _WINDOW = 6, 2048
 """Of the window in which samples meet: pixels that it is wider to each side than without offsets, and its most pixels, 8 bytes each."""
 
 
-NOT_FIXED: dict[str, Value] = {"integers": "carry", "fixed_bits": 0, "few_weight": 0, "weight_units": 1, "fixed_block": 1, "fixed_lanes": 1, "corners": 4}
+NOT_FIXED: dict[str, Value] = {
+    "integers": "carry", "fixed_bits": 0, "few_weight": 0, "weight_units": 1, "fixed_block": 1, "fixed_lanes": 1, "corners": 4,
+}  # fmt: skip
 """Template arguments of a kernel that sums in another way."""
 
 
