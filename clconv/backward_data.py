@@ -111,7 +111,7 @@ def _plain_supports(request: Request, device: "Device") -> str | None:
 def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
     if is_fixed(request):
-        fixed = fixed_sums(problem, device, pairs=False)
+        fixed = fixed_sums(problem, device)
         launch = _samples(problem, request.needs & GRADIENTS, device, tile, "cas", fixed)
         return Schedule("plain", tile, (*fixed.before, launch, *fixed.after), fixed.temporaries)
     atomic = atomic_add(problem, device) or "cas"

@@ -84,10 +84,15 @@ def _legal(request: Request, device: "Device", tile: Tile) -> bool:
     return whole and _items(tile) <= device.max_work_group and _local_bytes(request, tile) <= device.local_memory
 
 
+def _idles(problem: Problem, tile: Tile) -> bool:
+    """Whether warps have no channels, as a group has too few."""
+    return tile["tile_channels"] - _WARP >= problem.group_in
+
+
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """First those that occupy the compute units."""
+    """First those that occupy the compute units; in each of both, those whose warps all have channels."""
     tiles = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in _SHAPES]
-    legal = [tile for tile in tiles if _legal(request, device, tile)]
+    legal = sorted((tile for tile in tiles if _legal(request, device, tile)), key=lambda tile: _idles(request.problem, tile))
     busy = [tile for tile in legal if ceil_div(request.problem.out_pixels, tile["tile_pixels"]) >= _BUSY * device.compute_units]
     return tuple(dict.fromkeys([*busy, *legal]))
 

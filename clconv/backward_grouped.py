@@ -8,6 +8,7 @@ import numpy as np
 
 from clconv.atomics import ATOMIC_OPTIONS, atomic_add, contenders
 from clconv.bias import bias_steps
+from clconv.fixed import NOT_FIXED, fixed_sums, is_fixed, refuses_fixed
 from clconv.layout import refuses_ring, ring_first, ring_last, ring_wide
 from clconv.problem import Problem
 from clconv.row_sums import PARTIAL_BYTES
@@ -90,7 +91,8 @@ def _data_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
         chunk = _chunk(problem, wanted)
         lanes, plans = chunk // _vec(problem), _plans(problem, chunk) * problem.taps * pixels
         dots = 4 * problem.taps * pixels * (lanes | 1) if request.needs & {"offset", "mask"} else 0
-        local = (4 * plans + problem.taps * problem.group_out * chunk + dots) * accumulator_bytes(problem) + plans
+        marks = (5 if is_fixed(request) else 1) * plans
+        local = (4 * plans + problem.taps * problem.group_out * chunk + dots) * accumulator_bytes(problem) + marks
         if lanes * pixels <= _most(device) and local <= device.local_memory:
             tiles.append(Tile.of(tile_pixels=pixels, lanes=lanes))
     busy = [tile for tile in tiles if 5 * ceil_div(problem.out_pixels, tile["tile_pixels"]) >= 4 * device.compute_units]
@@ -99,11 +101,11 @@ def _data_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
 
 def _data_supports(request: Request, device: "Device") -> str | None:
     problem = request.problem
-    if "input" in request.needs:
-        if request.deterministic:
-            return "float atomics add in no fixed order"
-        if atomic_add(problem, device) is None:
-            return f"the device has no atomic that could add {problem.accumulator}"
+    if is_fixed(request):
+        if reason := refuses_fixed(problem):
+            return reason
+    elif "input" in request.needs and atomic_add(problem, device) is None:
+        return f"the device has no atomic that could add {problem.accumulator}"
     if problem.rules.border == "replicate":
         return "its corners beyond a border are zeros, not the border's pixels"
     if reason := _refuses(problem):
@@ -122,12 +124,17 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     if needs & {"offset", "mask"}:
         transpose, temporaries = ring_last(problem, device)
         shared = (transpose,)
-    if "input" in needs:
+    atomic, vec = atomic_add(problem, device) or "cas", _vec(problem)
+    fixed = fixed_sums(problem, device) if is_fixed(request) else None
+    if fixed:
+        before, after, temporaries = fixed.before, fixed.after, temporaries | fixed.temporaries
+    elif "input" in needs:
         transpose, ring = ring_first(problem, device)
         before, after, temporaries = (Fill("scratch"),), (transpose,), temporaries | ring
-    atomic, vec = atomic_add(problem, device) or "cas", _vec(problem)
     way: dict[str, Value] = {
         "atomic": atomic,
+        **NOT_FIXED,
+        **(fixed.arguments if fixed else {}),
         "vec": vec,
         "channels_at_once": vec,
         "plans": _plans(problem, tile["lanes"] * vec),
@@ -137,11 +144,11 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     kernel = Kernel.of(
         "backward_data_grouped",
         {**way, **specialisation(problem), "wide": ring_wide(problem)},
-        ATOMIC_OPTIONS.get(atomic, ()) if "input" in needs else (),
+        ATOMIC_OPTIONS.get(atomic, ()) if "input" in needs and not fixed else (),
     )
     reads = ("input_ring",) if needs & {"offset", "mask"} else ()
-    writes = {"input": "scratch", "offset": "grad_offset", "mask": "grad_mask"}
-    results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
+    into = fixed.buffers if fixed else ("scratch",) if "input" in needs else ()
+    results = (*into, *(f"grad_{name}" for name in ("offset", "mask") if name in needs))
     items = tile["lanes"] * tile["tile_pixels"]
     launch = Launch(
         kernel,
@@ -157,7 +164,8 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 def _data_turns(request: Request, device: "Device", tile: Tile) -> int:
     """Loop turns of a work-item, as if no loop were unrolled."""
     problem, vec, items = request.problem, _vec(request.problem), tile["lanes"] * tile["tile_pixels"]
-    adds = contenders(device) if "input" in request.needs and atomic_add(problem, device) == "cas" else 1
+    swaps = "input" in request.needs and not is_fixed(request) and atomic_add(problem, device) == "cas"
+    adds = contenders(device) if swaps else 1
     chunk = tile["lanes"] * vec
     planned = ceil_div(_plans(problem, chunk) * problem.taps * tile["tile_pixels"], items)
     packed = ceil_div(problem.taps * problem.group_out * chunk, items)

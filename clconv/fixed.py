@@ -28,10 +28,15 @@ if TYPE_CHECKING:
     from clconv.device import Device
 
 _LEAST_BITS = 32
-"""What a sum must hold of its largest term: the bound of the terms lies some 7 bits above usual ones, and 24 bits are wanted."""
+"""What sums of 64 bits must hold of a term: its bound lies some 7 bits above usual ones, and 24 bits are wanted."""
+
+_MARGIN, _WINDOW = 6, 2048
+"""Of the window in which samples meet: pixels that it is wider to each side than without offsets, and its most pixels, 8 bytes each."""
 
 
-NOT_FIXED: dict[str, Value] = {"integers": "carry", "fixed_bits": 0, "few_bits": 0, "pairs": False, "fixed_block": 1, "corners": 4}
+NOT_FIXED: dict[str, Value] = {
+    "integers": "carry", "fixed_bits": 0, "few_weight": 0, "weight_units": 1, "fixed_block": 1, "fixed_lanes": 1, "corners": 4,
+}  # fmt: skip
 """Template arguments of a kernel that sums in another way."""
 
 
@@ -65,30 +70,27 @@ def refuses_fixed(problem: Problem) -> str | None:
     return None
 
 
-def fixed_sums(problem: Problem, device: "Device", pairs: bool = True) -> FixedSums:
-    """What goes around a kernel that adds to grad_sums and grad_marks (see kernels/fixed.cl), pixels as in a ring.
-
-    With `pairs`, it adds four channels at once, and few terms as pairs of floats, where that is faster.
-    """
+def fixed_sums(problem: Problem, device: "Device") -> FixedSums:
+    """What goes around a kernel that adds to grad_sums and grad_marks (see kernels/fixed.cl), pixels as in a ring."""
     pixels, channels = ring_pixels(problem), problem.in_channels
     wide = ring_wide(problem)
-    quads = _quads(device) if pairs else None
-    few_bits = _few_bits(problem)
     temporaries = {
         "grad_sums": 8 * pixels * channels,
         "grad_marks": 4 * pixels * ceil_div(channels, 16),
-        "grad_reach": 4 * pixels * problem.sample_groups,
-        "grad_counts": 4 * pixels * problem.sample_groups,
+        "grad_norms": 4 * problem.out_pixels,
+        "grad_reach": 8 * pixels * problem.sample_groups,
         "grad_ways": pixels * problem.sample_groups,
         "grad_scales": 4 * channels,
     }
     way: dict[str, Value] = {
-        "integers": device.atomic_int64, "fixed_bits": fixed_bits(problem), "few_bits": few_bits, "pairs": quads is not None,
-        "fixed_block": _block(problem), "corners": 4 if problem.offset_groups else 1, "atomic": quads or "cas",
+        "integers": device.atomic_int64, "fixed_bits": fixed_bits(problem), "few_weight": _few_weight(problem),
+        "weight_units": _units(problem), "fixed_block": _block(problem), "corners": 4 if problem.offset_groups else 1, "atomic": "cas",
+        "fixed_lanes": max(1, min(_block(problem), problem.in_channels // problem.sample_groups) // 4),
     }  # fmt: skip
     size = 1 << (lanes(device, 256).bit_length() - 1)
-    zeros = tuple(Fill(name) for name in ("grad_sums", "grad_marks", "grad_reach", "grad_counts"))
-    before: tuple[Step, ...] = (*zeros, _weight(problem, size), _reach(problem, size, device), _ways(problem, size, way))
+    zeros = tuple(Fill(name) for name in ("grad_sums", "grad_marks", "grad_reach"))
+    bounds = (_weight(problem, size), _norms(problem, size), _reach(problem, size), _ways(problem, size, way))
+    before: tuple[Step, ...] = (*zeros, *bounds)
     tile, tile_channels = min(64, size), 32
     arguments: dict[str, Value] = {
         **way, "channels": channels, "sample_channels": channels // problem.sample_groups, "tile_pixels": tile,
@@ -110,18 +112,21 @@ def fixed_sums(problem: Problem, device: "Device", pairs: bool = True) -> FixedS
 
 def _weight(problem: Problem, size: int) -> Launch:
     kernel = Kernel.of("fixed_weight", {"items": size, **weight_specialisation(problem)})
-    turns = ceil_div(problem.group_out, size) * (1 + problem.taps) + 16
+    across = min(size, problem.taps)
+    rows = size // across
+    turns = ceil_div(problem.taps, across) * (1 + ceil_div(problem.group_out, rows)) + rows + across
     return Launch(kernel, ("weight", "grad_scales"), (), (problem.in_channels * size,), (size,), turns)
 
 
-def _quads(device: "Device") -> str | None:
-    """How the device adds four floats at once, if it can."""
-    return "nvidia_quads" if device.atomic_float32 == "nvidia_quads" else None
+def _units(problem: Problem) -> int:
+    """Units in which a corner's weight is counted: an image's samples on one pixel must not overflow 32 bits."""
+    return 64 if problem.out_height * problem.out_width * problem.taps < 1 << 25 else 4
 
 
-def _few_bits(problem: Problem) -> int:
-    """Bits of the most terms that are few: twice as many as usual. Pairs of floats hold 49 - 2 * bits of a term's bound."""
-    return min(9, (8 * problem.taps // (problem.stride_y * problem.stride_x) + 64).bit_length())
+def _few_weight(problem: Problem) -> int:
+    """The most weight of few terms: four times as much as usual, for what 32 bits hold of a term gets less with their number."""
+    usual = ceil_div(problem.taps, problem.stride_y * problem.stride_x)
+    return min(128, 4 * usual + 16) * _units(problem)
 
 
 def _block(problem: Problem) -> int:
@@ -132,21 +137,37 @@ def _block(problem: Problem) -> int:
     return 32 if 32 % sample == 0 and problem.in_channels % 32 == 0 else gcd(sample, 32)
 
 
-def _reach(problem: Problem, size: int, device: "Device") -> Launch:
+def _norms(problem: Problem, size: int) -> Launch:
     tile = min(32, size)
     parts = size // tile
-    way: dict[str, Value] = {"tile_pixels": tile, "parts": parts, "integers": device.atomic_int64}
+    way: dict[str, Value] = {"tile_pixels": tile, "parts": parts, "groups_each": problem.groups >= parts}
+    kernel = Kernel.of("fixed_norms", {**way, **weight_specialisation(problem), "wide": problem.wide})
+    scalars = (np.int32(problem.batch), np.int32(problem.out_height * problem.out_width))
+    turns = ceil_div(problem.groups, parts) + ceil_div(problem.out_channels, parts) + problem.group_out + parts
+    return Launch(kernel, ("grad_output", "grad_norms"), scalars, (ceil_div(problem.out_pixels, tile) * size,), (size,), turns)
+
+
+def _reach(problem: Problem, size: int) -> Launch:
+    rows = min(8, size, 1 << (problem.out_height - 1).bit_length())
+    columns = size // rows
+    window_columns = min(_WINDOW, (columns - 1) * problem.stride_x + (problem.kernel_x - 1) * problem.dilation_x + 2 + 2 * _MARGIN)
+    window_rows = (rows - 1) * problem.stride_y + (problem.kernel_y - 1) * problem.dilation_y + 2 + 2 * _MARGIN
+    window_rows = min(_WINDOW // window_columns, window_rows)
+    way: dict[str, Value] = {
+        "rows": rows, "columns": columns, "window_rows": window_rows, "window_columns": window_columns, "margin": _MARGIN,
+        "weight_units": _units(problem),
+    }  # fmt: skip
     kernel = Kernel.of("fixed_reach", {**way, **specialisation(problem), "wide": ring_wide(problem)})
-    turns = ceil_div(problem.out_channels, parts) + parts + ceil_div(problem.sample_groups * problem.taps, parts)
+    blocks = problem.batch * ceil_div(problem.out_height, rows) * ceil_div(problem.out_width, columns)
     return Launch(
-        kernel, ("grad_output", *present(problem, "offset", "mask"), "grad_reach", "grad_counts"), sizes(problem),
-        (ceil_div(problem.out_pixels, tile) * size,), (size,), turns,
+        kernel, ("grad_norms", *present(problem, "offset", "mask"), "grad_reach"), sizes(problem),
+        (blocks * size, problem.sample_groups), (size, 1), 2 * ceil_div(window_rows * window_columns, size) + problem.taps,
     )  # fmt: skip
 
 
 def _ways(problem: Problem, size: int, way: dict[str, Value]) -> Launch:
     together = max(1, _block(problem) * problem.sample_groups // problem.in_channels)
     kernel = Kernel.of("fixed_ways", {**way, "together": together, **storage(problem.dtype, wide=True)})
-    scalars = (np.int32(problem.width), np.int32(ring_pixels(problem)), np.int32(problem.sample_groups))
+    scalars = (np.int32(ring_pixels(problem)), np.int32(problem.sample_groups))
     count = ring_pixels(problem) * problem.sample_groups
-    return Launch(kernel, ("grad_reach", "grad_counts", "grad_ways"), scalars, (ceil_div(count, size) * size,), (size,), 5 * together)
+    return Launch(kernel, ("grad_reach", "grad_ways"), scalars, (ceil_div(count, size) * size,), (size,), 5 * together)

@@ -6,8 +6,8 @@
  *     grad_ring[corner][c] += mask * column[p][c] * (weight of corner)
  *
  * ring, grad_ring [..][C], channels innermost in a ring of zeros, see ring_last; grad_ring of acc_t, zero before, what is added outside the
- * image is dropped by ring_first. weight [O][C/groups][K], offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output [N][O][P], grad_offset
- * and grad_mask as the caller has them.
+ * image is dropped by ring_first. Sums in fixed point take its place where they must be the same to the bit (see fixed). weight
+ * [O][C/groups][K], offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output [N][O][P], grad_offset and grad_mask as the caller has them.
  *
  * Work-group i: pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips. It takes CHUNK channels at a time, whole
  * groups that lie in one sample group or are whole ones: so its sums over channels are its own. Work-item t: pixel t / LANES, channels
@@ -19,7 +19,10 @@
  * dots [TAPS][TILE_PIXELS][DOTS_ROW] of each work-item's own channels, over all chunks of a sample group: the odd length spreads columns
  * over the banks. */
 <%namespace name="planned" file="planned_sample.cl"/>\
-<% dots = needs_offset or needs_mask %>\
+<%
+dots = needs_offset or needs_mask
+fixed = fixed_bits > 0
+%>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -31,6 +34,13 @@
 <%include file="planned_sample.cl"/>
 % if needs_input:
 <%include file="atomic.cl"/>
+% endif
+% if needs_input and fixed:
+<%include file="fixed.cl"/>
+<%include file="fixed_add.cl"/>
+% if vec == 4:
+<%include file="fixed_corners.cl"/>
+% endif
 % endif
 #define TILE_PIXELS ${tile_pixels}
 #define LANES ${lanes}
@@ -57,7 +67,12 @@ void backward_data_grouped(
     __global const mask_t *restrict mask,
 % endif
     __global const data_t *restrict weight,
-% if needs_input:
+% if needs_input and fixed:
+    __global const uchar *restrict pixel_ways,
+    __global const float *restrict channel_scales,
+    __global ulong *grad_sums,
+    __global uint *grad_marks,
+% elif needs_input:
     __global acc_t *grad_ring,
 % endif
 % if needs_offset:
@@ -71,14 +86,22 @@ void backward_data_grouped(
     __local plan_t plan[PLANNED];
     __local vec_t weights[TAPS * GROUP_OUT * LANES];
     __local acc_t *factors = (__local acc_t *)weights;
+% if needs_input and fixed:
+    __local uchar4 ways[PLANNED];
+    const index_t ring_pixels = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
+% endif
 % if dots:
     __local uchar gates[PLANNED];
     __local plan_t dots[TAPS * TILE_PIXELS * DOTS_ROW];
 % endif
     const int t = (int)get_local_id(0);
     const int lane = t % LANES, row = t / LANES;
+% if dots or not fixed:
     const int below = (width + 1) * IN_CHANNELS;
+% endif
+% if needs_input and not fixed:
     const int steps[4] = {0, IN_CHANNELS, below, below + IN_CHANNELS};
+% endif
     const int pixels = out_height * out_width;
     const long first = (long)get_group_id(0) * TILE_PIXELS;
     const long end = (long)batch * pixels;
@@ -104,6 +127,9 @@ void backward_data_grouped(
             const int g = first_plan + i / (TILE_PIXELS * TAPS);
 % endif
             ${planned.make("i")}
+% if needs_input and fixed:
+            ways[i] = fixed_corner_ways(pixel_ways + (index_t)${"g" if offset_groups else "0"} * ring_pixels + PLAN_PIXEL(plan[i]), width);
+% endif
         }
 % if dots:
         for (int tap = 0; tap < (planned ? TAPS : 0); ++tap) dots[(tap * TILE_PIXELS + row) * DOTS_ROW + lane] = (plan_t)(ACC(0.0));
@@ -123,11 +149,16 @@ void backward_data_grouped(
         }
         barrier(CLK_LOCAL_MEM_FENCE);
 
-        __local const plan_t *mine = plan + (channel / SAMPLE_CHANNELS - first_plan) * TAPS * TILE_PIXELS + row;
+        const int own_plan = (channel / SAMPLE_CHANNELS - first_plan) * TAPS * TILE_PIXELS + row;
+% if needs_input and fixed:
+        const vec_t channel_scale = ${"vload%d(0, channel_scales + channel)" % vec if vec > 1 else "channel_scales[channel]"};
+% endif
         #pragma unroll 1
         for (int tap = 0; tap < TAPS; ++tap) {
-            const plan_t its = mine[tap * TILE_PIXELS];
+            const plan_t its = plan[own_plan + tap * TILE_PIXELS];
+% if dots or not fixed:
             const index_t place = (index_t)PLAN_PIXEL(its) * IN_CHANNELS + channel;
+% endif
 % if dots:
             const vec_t value[4] = {load_ring(ring + place), load_ring(ring + place + IN_CHANNELS),
                                     load_ring(ring + place + below), load_ring(ring + place + below + IN_CHANNELS)};
@@ -142,11 +173,21 @@ void backward_data_grouped(
 % endif
 % if needs_input:
             if (row < real_pixels && PLAN_PIXEL(its) != RING_OUTSIDE) {
+% if fixed and vec == 4:
+                fixed_add_corners(grad_sums, grad_marks, channel, its, ways[own_plan + tap * TILE_PIXELS], column, channel_scale, width);
+% else:
                 const sample_t s = planned_sample(its, 0);
                 #pragma unroll
                 for (int i = 0; i < CORNERS; ++i) {
                     const vec_t through = its.y * corner_weight(s, i) * column;
-% if vec == 4:
+% if fixed:
+                    const index_t to = PLAN_PIXEL(its) + i % 2 + i / 2 * (width + 1);
+                    const uint way = as_uint(ways[own_plan + tap * TILE_PIXELS]) >> 8 * i & 255u;
+% for q in range(vec):
+                    fixed_add(grad_sums + to * IN_CHANNELS, grad_marks + to * FIXED_MARKS, channel + ${q}, through${"" if vec == 1 else ".s%d" % q}, way,
+                              channel_scale${"" if vec == 1 else ".s%d" % q});
+% endfor
+% elif vec == 4:
                     atomic_add_quad(grad_ring + place + steps[i], through);
 % else:
 % for q in range(vec):
@@ -154,6 +195,7 @@ void backward_data_grouped(
 % endfor
 % endif
                 }
+% endif
             }
 % endif
         }

@@ -77,8 +77,7 @@ items = tile_pixels * tile_channels // 32
                 const int g = min(first_group + ${in_tile}, SAMPLE_GROUPS - 1);
                 ${planned.make(at)}
 % if needs_input and fixed:
-                const index_t to = (index_t)g * ring_pixels + PLAN_PIXEL(plan[${at}]);
-                ways[${at}] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
+                ways[${at}] = fixed_corner_ways(pixel_ways + (index_t)g * ring_pixels + PLAN_PIXEL(plan[${at}]), width);
 % endif
             }\
 </%def>\
@@ -256,7 +255,8 @@ void backward_data_matrix(
 % endif
 % endif
 % if needs_input:
-                    if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap) add_to_corners(to, at, PAIR(rows) + i, column[rows][i], width);
+                    const int there = PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE;
+                    if (!heap) add_to_corners(to, at, PAIR(rows) + i, column[rows][i], width, there);
 % endif
                 }
             }

@@ -53,6 +53,9 @@ fixed = fixed_bits > 0
 #define WEIGHTS_ROW (TILE_CHANNELS / 4 + 1)
 
 <%include file="planned_sample.cl"/>
+% if needs_input and fixed:
+<%include file="fixed_corners.cl"/>
+% endif
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void backward_data_tile(
     __global const data_t *restrict grad_output,
@@ -125,8 +128,7 @@ void backward_data_tile(
 % endif
             ${planned.make("i")}
 % if needs_input and fixed:
-            const index_t to = (index_t)${"g" if offset_groups else "0"} * ring_pixels + PLAN_PIXEL(plan[i]);
-            ways[i] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
+            ways[i] = fixed_corner_ways(pixel_ways + (index_t)${"g" if offset_groups else "0"} * ring_pixels + PLAN_PIXEL(plan[i]), width);
 % endif
 % if dots:
             dots[i] = (quad_t)(ACC(0.0));
@@ -174,20 +176,15 @@ ${quads.multiply("TILE_OUT", "4", "ITEM_PIXELS", "weights", "WEIGHTS_ROW", "grad
 % endif
 % if needs_input:
                 if (in_tile < real_pixels && PLAN_PIXEL(its) != RING_OUTSIDE) {
-                    const sample_t s = planned_sample(its, 0);
 % if fixed:
-                    const uchar way[4] = {ways[here].s0, ways[here].s1, ways[here].s2, ways[here].s3};
-                    const int pixel_steps[4] = {0, 1, width + 1, width + 2};
-% endif
+                    fixed_add_corners(grad_sums, grad_marks, channel, its, ways[here], column, channel_scale, width);
+% else:
+                    const sample_t s = planned_sample(its, 0);
                     for (int i = 0; i < CORNERS; ++i) {
                         const quad_t through = its.y * corner_weight(s, i) * column;
-% if fixed:
-                        const index_t to = PLAN_PIXEL(its) + pixel_steps[i];
-                        fixed_add_quad(grad_sums + to * IN_CHANNELS, grad_marks + to * FIXED_MARKS, channel, through, way[i], channel_scale);
-% else:
                         atomic_add_quad(grad_ring + place + steps[i], through);
-% endif
                     }
+% endif
                 }
 % endif
             }

@@ -1,15 +1,11 @@
-/* Adding to sums in fixed point, atomically. Needs fixed and atomic. */
+/* Adding to sums in fixed point, atomically. Needs fixed. */
 % if integers == "khr":
 #pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable
 % endif
-% if pairs:
-#define ROUNDER 12582912.0f /* 1.5 * 2**23: adding it rounds to whole numbers */
-% endif
-static inline void fixed_add_integer(__global ulong *sum, float value)
+static inline void fixed_add_bits(__global ulong *sum, ulong whole)
 {
-    const ulong whole = (ulong)convert_long_rte(value);
 % if integers == "nvidia":
-    asm volatile("red.global.add.u64 [%0], %1;" :: "l"(sum), "l"(whole) : "memory");
+    asm volatile("red.global.add.u64 [%0], %1;" :: "l"(sum), "l"(whole)); /* nobody reads it in the same kernel */
 % elif integers == "khr":
     atom_add(sum, whole);
 % else:
@@ -17,6 +13,30 @@ static inline void fixed_add_integer(__global ulong *sum, float value)
     const uint low = (uint)whole;
     const uint carry = (uint)(atomic_add(words, low) + low) < low;
     atomic_add(words + 1, (uint)(whole >> 32) + carry);
+% endif
+}
+
+/* Add to a sum of 32 bits. */
+static inline void fixed_add_word(__global ulong *sums, int c, float term)
+{
+% if integers == "carry":
+    atomic_add((volatile __global int *)(sums + FIXED_PAIR(c)) + c % 2, convert_int_rte(term));
+% else:
+    fixed_add_bits(sums + FIXED_PAIR(c), (ulong)(long)convert_int_rte(term) << c % 2 * 32);
+% endif
+}
+
+/* To those of channels c .. c + 4. */
+static inline void fixed_add_words(__global ulong *sums, int c, float4 terms)
+{
+% if integers == "carry":
+% for q in range(4):
+    fixed_add_word(sums, c + ${q}, terms.s${q});
+% endfor
+% else:
+    const int4 whole = convert_int4_rte(terms);
+    fixed_add_bits(sums + FIXED_PAIR(c), ((ulong)(uint)whole.s1 << 32) + (ulong)(long)whole.s0);
+    fixed_add_bits(sums + FIXED_PAIR(c + 2), ((ulong)(uint)whole.s3 << 32) + (ulong)(long)whole.s2);
 % endif
 }
 
@@ -28,28 +48,18 @@ static inline float fixed_mark(__global uint *marks, int c, float value)
     return 0.0f;
 }
 
-/* Add a value to the sum of channel c of the pixel that has these sums and marks, which is kept as an integer. */
+/* Add a value to the sum of channel c of the pixel that has these sums and marks. */
 static inline void fixed_add(__global ulong *sums, __global uint *marks, int c, float value, uint way, float channel_scale)
 {
-    fixed_add_integer(sums + FIXED_PLACE(c), fixed_mark(marks, c, value) * fixed_scale(way) * channel_scale);
+    const float term = fixed_mark(marks, c, value) * fixed_scale(way) * channel_scale;
+    if (fixed_few(way)) fixed_add_word(sums, c, term);
+    else fixed_add_bits(sums + FIXED_PLACE(c), (ulong)convert_long_rte(term));
 }
 
 /* Add values to the sums of channels c .. c + 4. */
 static inline void fixed_add_quad(__global ulong *sums, __global uint *marks, int c, float4 values, uint way, float4 channel_scales)
 {
-    if (!all(isfinite(values)))
-        values = (float4)(${", ".join("fixed_mark(marks, c + %d, values.s%d)" % (q, q) for q in range(4))});
-    const float4 scaled = values * fixed_scale(way) * channel_scales;
-% if pairs:
-    if (fixed_few(way)) {
-        const float4 high = (scaled + ROUNDER) - ROUNDER;
-        const float4 low = ((scaled - high) * (float)(1 << LOW_BITS) + ROUNDER) - ROUNDER;
-        atomic_add_quad((__global float *)sums + FIXED_HIGH(c), high);
-        atomic_add_quad((__global float *)sums + FIXED_HIGH(c) + FIXED_BLOCK, low);
-        return;
-    }
-% endif
 % for q in range(4):
-    fixed_add_integer(sums + FIXED_PLACE(c + ${q}), scaled.s${q});
+    fixed_add(sums, marks, c + ${q}, values.s${q}, way, channel_scales.s${q});
 % endfor
 }

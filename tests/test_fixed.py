@@ -10,12 +10,11 @@ from clconv import Device, fixed
 from clconv.arrays import NumpyArray
 from clconv.check.cases import BY_NAME, Case
 from clconv.check.run import Subject
-from clconv.device import Device as Any_Device
 from clconv.problem import Problem
 from clconv.schedule import Variant
 from clconv.tuning import PASSES
 
-_SUMMING = tuple(variant for variant in PASSES["backward_data"] if variant.name in ("plain", "tile", "mma"))
+_SUMMING = tuple(variant for variant in PASSES["backward_data"] if variant.name in ("grouped", "mma", "tile", "plain"))
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,24 @@ class Steep(Case):
         return arrays
 
 
+@dataclass(frozen=True)
+class Aligned(Case):
+    """All that flows back is as large as its bound allows, and adds up."""
+
+    def arrays(self, dtype: str = "float32", small: str | None = None) -> dict[str, NumpyArray]:
+        """The operands and grad_output, the same for every run."""
+        arrays = super().arrays(dtype, small)
+        return arrays | {name: np.full_like(arrays[name], 0.999) for name in ("grad_output", "weight", "mask")}
+
+
 _ONE = Case("one-spot-deep", (2, 32, 16, 17), (16, 32, 3, 3), offsets="one")
 _CASES = (
+    *(Aligned("aligned", (1, 32, 9, 12), (32, 32, 3, 3), offsets=offsets) for offsets in ("zero", "random")),
     *(_ONE, Steep("steep", (2, 32, 9, 12), (24, 32, 3, 3), offset_groups=2), replace(BY_NAME["deep"], name="deep-again")),
     *(BY_NAME[name] for name in ("deep-groups", "deep-conv", "deep-far", "deep-nan", "deep-strange")),
+    *(Steep(f"steep-{groups}-samples", (1, 64, 9, 12), (40, 64, 3, 3), offset_groups=groups) for groups in (8, 16)),
+    Steep("steep-groups", (2, 32, 9, 12), (32, 4, 3, 3), offset_groups=2),
+    *(BY_NAME[name] for name in ("depthwise", "deep-depthwise", "narrow-groups-conv", "narrow-groups-strange")),
 )
 
 
@@ -49,7 +62,7 @@ def _check(variant: Variant, case: Case, dtype: str, device: Device) -> None:
     assert subject.differences(plan) == ""
 
 
-@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: f"{case.name}-{case.offsets}")
 @pytest.mark.parametrize("variant", _SUMMING, ids=lambda variant: variant.name)
 def test_fixed_point(variant: Variant, case: Case, device: Device) -> None:
     _check(variant, case, "float32", device)
@@ -59,32 +72,31 @@ def test_fixed_point(variant: Variant, case: Case, device: Device) -> None:
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("variant", _SUMMING, ids=lambda variant: variant.name)
 def test_half_types(variant: Variant, dtype: str, device: Device) -> None:
-    _check(variant, _CASES[2], dtype, device)
+    _check(variant, BY_NAME["deep"], dtype, device)
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("integers", ["carry", "khr"])
-def test_ways_to_add_integers(integers: str, device: Device) -> None:
+@pytest.mark.parametrize("case", [_ONE, BY_NAME["deep-groups"], BY_NAME["narrow-groups"]], ids=lambda case: case.name)
+@pytest.mark.parametrize("variant", _SUMMING, ids=lambda variant: variant.name)
+def test_ways_to_add_integers(variant: Variant, case: Case, integers: str, device: Device) -> None:
     if integers == "khr" and device.atomic_int64 != "khr":
         pytest.skip("the device has no cl_khr_int64_base_atomics")
-    _check(_SUMMING[-1], _ONE, "float32", replace(device, atomic_int64=integers))
+    _check(variant, case, "float32", replace(device, atomic_int64=integers))
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("bits", [2, 5, 9])
-@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
-def test_pairs_of_floats(case: Case, bits: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On devices that don't add four floats at once, too; with few terms allowed, pixels of both forms lie side by side."""
+@pytest.mark.parametrize("weight", [0, 5, 1000])
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: f"{case.name}-{case.offsets}")
+@pytest.mark.parametrize("name", ["grouped", "mma", "tile", "plain"])
+def test_few_and_many_terms(name: str, case: Case, weight: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few terms allowed, pixels of both forms lie side by side."""
 
-    def any_way(device: Any_Device) -> str:
-        return "nvidia_quads" if device.atomic_float32 == "nvidia_quads" else "cas"
+    def few(problem: Problem) -> int:
+        return weight * 64
 
-    def terms(problem: Problem) -> int:
-        return bits
-
-    monkeypatch.setattr(fixed, "_quads", any_way)
-    monkeypatch.setattr(fixed, "_few_bits", terms)
-    _check(next(variant for variant in _SUMMING if variant.name == "tile"), case, "float32", device)
+    monkeypatch.setattr(fixed, "_few_weight", few)
+    _check(next(variant for variant in _SUMMING if variant.name == name), case, "float32", device)
 
 
 def test_what_fixed_point_refuses() -> None:
