@@ -48,3 +48,7 @@ plan_of(tap_row(oy, tap), tap_column(ox, tap), n, height, width)\
 ${made("load_offset(offset, 2 * ENTRY(%s) * pixels + pixel)" % group, "load_offset(offset, (2 * ENTRY(%s) + 1) * pixels + pixel)" % group,
        "load_mask(mask, ENTRY(%s) * pixels + pixel)" % group if has_mask else "ACC(1.0)")}\
 </%def>\
+## The same where it lies in memory, which a forward leaves to the backward: kept_plans [N][OG][K][P].
+<%def name="kept(group)">\
+kept_plans[ENTRY(${group}) * pixels + pixel]\
+</%def>\
