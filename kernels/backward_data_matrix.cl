@@ -12,7 +12,7 @@
  *
  * ring, grad_ring [..][C], channels innermost in a ring of zeros, see ring_last; grad_ring of float, zero before, what is added outside the
  * image is dropped by ring_first. packed and unscale see pack_weight_back. offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output
- * [N][O][P], weight [O][C/groups][K], grad_offset and grad_mask as the caller has them.${" kept_plans [N][OG][K][P] were left by the forward." if planned else ""}
+ * [N][O][P], weight [O][C/groups][K], grad_offset and grad_mask as the caller has them; kept_plans see plan.
  *
  * Work-group i: pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips. Its grad_output stays in local memory. It takes
  * TILE_OUT channels at a time, which lie in one group, and in one sample group or over whole ones, and tap after tap: a chunk's pixels stay
@@ -76,21 +76,13 @@ items = tile_pixels * tile_channels // 32
 <%def name="make_plan(in_tile, at)">\
 {
                 const int g = min(first_group + ${in_tile}, SAMPLE_GROUPS - 1);
-% if planned and needs_input and fixed:
-                plan[${at}] = as_float4(${plan.kept("g")});
-% elif planned:
-                copy_ahead((__local uint4 *)plan + ${at}, &${plan.kept("g")});
-% else:
-                ${way_back.make(at)}
-% endif
+                ${way_back.take(at) if planned else way_back.make(at)}
 % if needs_input and fixed:
-                const index_t to = (index_t)g * ring_pixels + PLAN_PIXEL(plan[${at}]);
+                const index_t to = (index_t)g * ring_pixels + PLAN_PIXEL(${plan.kept("g") if planned else "plan[%s]" % at});
                 ways[${at}] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
 % endif
             }\
 </%def>\
-## Those of entry `at`: plans are left where all are open.
-<%def name="gates(at)">${"3" if planned else "gates[%s]" % at}</%def>\
 <%def name="zero(sums)">\
 #pragma unroll
             for (int i = 0; i < 32; ++i) ${sums}[i / 16][i / 4 % 4][i % 4] = 0.0f;\
@@ -101,16 +93,7 @@ void backward_data_matrix(
 % if dots:
     __global const data_t *restrict ring,
 % endif
-% if planned:
-    __global const uint4 *restrict kept_plans,
-% else:
-% if offset_groups:
-    __global const offset_t *restrict offset,
-% endif
-% if has_mask:
-    __global const mask_t *restrict mask,
-% endif
-% endif
+${plan.operands()}\
     __global const uint4 *restrict packed,
     __global const float4 *restrict unscale,
     __global const data_t *restrict weight,
@@ -285,7 +268,7 @@ void backward_data_matrix(
                     float sum_of[4];
                     sum_dots(dot[rows], turn, sum_of);
                     if (warp_pixel + in_warp < real_pixels && real && lane % GROUP_LANES < 2) {
-                        const sample_t s = planned_sample(its[in_warp], ${gates("own_plans + warp_pixel + in_warp")});
+                        const sample_t s = planned_sample(its[in_warp], ${way_back.gates("own_plans + warp_pixel + in_warp")});
                         const int n = places[warp_pixel + in_warp].x, g = first_group + own_channel / SAMPLE_CHANNELS;
                         const index_t pixel = places[warp_pixel + in_warp].y;
                         ${way_back.store_gradients("its[in_warp].y", "sum_of")}
@@ -301,7 +284,7 @@ void backward_data_matrix(
             for (int i = t / TILE_PIXELS; i < TAPS * PLANS && t % TILE_PIXELS < real_pixels; i += STRIPES) {
                 const int tap = i / PLANS, g = first_group + i % PLANS;
                 const plan_t its = plan[i * TILE_PIXELS + t % TILE_PIXELS];
-                const sample_t s = planned_sample(its, ${gates("i * TILE_PIXELS + t % TILE_PIXELS")});
+                const sample_t s = planned_sample(its, ${way_back.gates("i * TILE_PIXELS + t % TILE_PIXELS")});
                 float dot[4] = {0.0f, 0.0f, 0.0f, 0.0f};
                 for (int w = 0; w < WARPS_ACROSS / PLANS; ++w)
                     for (int q = 0; q < 4; ++q)

@@ -33,15 +33,7 @@ static inline int begins_in(int first_channel, int chunk, int g)
  */
 static inline void make_plans(
     __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
-% if offset_groups:
-    __global const offset_t *restrict offset,
-% endif
-% if has_mask:
-    __global const mask_t *restrict mask,
-% endif
-% if planned:
-    __global plan_t *restrict kept_plans,
-% endif
+${plan.operands(forward=True)}\
     long at, int first_channel, int chunk, int height, int width, int out_height, int out_width)
 {
     const int mine = (int)get_local_id(0) % TEAM_PIXELS;

@@ -29,16 +29,7 @@ static inline int first_group(int first_channel, int unit) { return (first_chann
 
 /* Pixels beyond the last have the first's. */
 static inline void read_operands(
-% if planned:
-    __global const plan_t *restrict kept_plans,
-% else:
-% if offset_groups:
-    __global const offset_t *restrict offset,
-% endif
-% if has_mask:
-    __global const mask_t *restrict mask,
-% endif
-% endif
+${plan.operands()}\
     __local const int4 *places, int first_unit, int first_channel, int out_height, int out_width, operands_t *operands)
 {
     const int t = MY_ITEM;
