@@ -128,6 +128,8 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
         zeros = "scratch", ring["scratch"]
     joined = ring_and_weight(shared[0], pack, back=True, zeros=zeros) if shared else {}
+    if zeros:  # where a forward has left the ring, or none is read
+        joined |= ring_and_weight(None, pack, back=True, zeros=zeros)
     way: dict[str, Value] = {
         "unit": _UNIT,
         "parts": parts(problem),

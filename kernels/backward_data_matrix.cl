@@ -72,16 +72,20 @@ items = tile_pixels * tile_channels // 32
             ++ahead;
         }\
 </%def>\
-## Entry `at` of plan: sample group `in_tile` of the tile, at tap `tap`.
-<%def name="make_plan(in_tile, at)">\
+## The plans of the tile's sample groups, of taps [begin, end).
+<%def name="make_plans(begin, end)">\
 {
-                const int g = min(first_group + ${in_tile}, SAMPLE_GROUPS - 1);
-                ${way_back.take(at) if planned else way_back.make(at)}
+            const int past = ${end};
+            for (int i = (${begin}) * PLANS + t / TILE_PIXELS; i < past * PLANS; i += STRIPES) {
+                const int tap = i / PLANS, g = min(first_group + i % PLANS, SAMPLE_GROUPS - 1);
+                const int here = i % (PLAN_SETS * PLANS) * TILE_PIXELS + t % TILE_PIXELS;
+                ${way_back.take("here") if planned else way_back.make("here")}
 % if needs_input and fixed:
-                const index_t to = (index_t)g * ring_pixels + PLAN_PIXEL(${plan.kept("g") if planned else "plan[%s]" % at});
-                ways[${at}] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
+                const index_t to = (index_t)g * ring_pixels + PLAN_PIXEL(${plan.kept("g") if planned else "plan[here]"});
+                ways[here] = (uchar4)(pixel_ways[to], pixel_ways[to + 1], pixel_ways[to + width + 1], pixel_ways[to + width + 2]);
 % endif
-            }\
+            }
+        }\
 </%def>\
 <%def name="zero(sums)">\
 #pragma unroll
@@ -168,25 +172,20 @@ ${plan.operands()}\
         ${fetch_weights()}
         barrier(CLK_LOCAL_MEM_FENCE);
         if (isnan(unscaled[t % TILE_PIXELS] + dot_quad(own_unscale[0], (float4)(1.0f)))) doubted[0] = 1;
-% if keeps_plans:
-        if (first_channel % SAMPLE_CHANNELS == 0) {
-            for (int i = t / TILE_PIXELS; i < TAPS * PLANS; i += STRIPES) {
-                const int tap = i / PLANS;
-                ${make_plan("i % PLANS", "i * TILE_PIXELS + t % TILE_PIXELS")}
-            }
-% if dotted:
-            for (int i = t; i < WARPS_ACROSS * TAPS * TILE_PIXELS * 4; i += ITEMS) dots[i] = 0.0f;
+        const int new_plans = ${"first_channel % SAMPLE_CHANNELS == 0" if keeps_plans else "1"};
+% if planned:
+        if (new_plans) ${make_plans("0", "1")}
+% elif keeps_plans:
+        if (new_plans) ${make_plans("0", "TAPS")}
 % endif
-        }
+% if dotted:
+        for (int i = t; i < (new_plans ? WARPS_ACROSS * TAPS * TILE_PIXELS * 4 : 0); i += ITEMS) dots[i] = 0.0f;
 % endif
 
         for (int tap = 0; tap < TAPS; ++tap) {
-            const int set = tap % PLAN_SETS * PLANNED;
-            const int own_plans = set + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0) * TILE_PIXELS;
-% if not keeps_plans:
-            for (int i = t / TILE_PIXELS; i < PLANS; i += STRIPES) {
-                ${make_plan("i", "set + i * TILE_PIXELS + t % TILE_PIXELS")}
-            }
+            const int own_plans = (tap % PLAN_SETS * PLANS + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0)) * TILE_PIXELS;
+% if not keeps_plans and not planned:
+            ${make_plans("tap", "tap + 1")}
 % endif
             float total[2][4][4];
             ${zero("total")}
@@ -198,6 +197,9 @@ ${plan.operands()}\
                 barrier(CLK_LOCAL_MEM_FENCE);
                 __local const uint4 *stage = weights + ((tap * CHUNKS + chunk) % STAGES * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS) + lane;
                 if (ahead < TAPS * CHUNKS) ${fetch_weights()}
+% if planned:
+                if (chunk == 0 && new_plans && tap + 1 < TAPS) ${make_plans("tap + 1", "tap + 2")}
+% endif
 % if exact:
                 if (chunk % SUM_CHUNKS == 0) {
                     ${zero("sum")}

@@ -171,7 +171,8 @@ def test_schedules(which: str, fake: Device) -> None:
     planned, failures = 0, dict[str, list[str]]()
     for name, request in _requests(which):
         for plan in plans(which, request, fake):
-            what = f"{plan.variant.name} ({plan.tile}) of {name}, needs {sorted(request.needs)}, deterministic={request.deterministic}, planned={request.planned}"
+            how = f"deterministic={request.deterministic}, planned={request.planned}"
+            what = f"{plan.variant.name} ({plan.tile}) of {name}, needs {sorted(request.needs)}, {how}"
             for check, reason in _failures(plan):
                 failures.setdefault(check, []).append(f"{what}: {reason}")
             planned += 1
