@@ -22,7 +22,9 @@ def ring_and_weight(
     items = pack.local_size[0]
     parts = [step for step in (transpose, pack) if step]
     arguments = [dict(part.kernel.arguments) for part in parts]
-    way: dict[str, Value] = {"block": 0, "tile_pixels": 0} | {name: value for part in arguments for name, value in part.items()}
+    way: dict[str, Value] = {"block": 0, "tile_pixels": 0}
+    for part in arguments:
+        way |= part
     way |= {"ring": transpose is not None, "back": back, "zeros": zeros is not None, "quads": _QUADS}
     way["wide"] = any(part["wide"] for part in arguments)
     groups = [prod(part.global_size) // items for part in parts]
