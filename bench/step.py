@@ -70,8 +70,9 @@ def measured(layer: Layer, dtype: str, deterministic: bool, device: Device, runs
                 plan.forward(**arrays, out=output, keep=keep)
                 plan.backward(grad, **arrays, out=results)
             profiled.finish()
-            if number < WARMUP:
+            if number == 0:
                 _compare(first, {name: array.get() for name, array in {"output": output, **results}.items()}, row)
+            if number < WARMUP:
                 continue
             row.seconds.setdefault(way, []).append(span(launched))
             for at, (name, event) in enumerate(launched):
