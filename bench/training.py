@@ -116,7 +116,7 @@ def with_clconv(start: dict[str, Any], target: Any, steps: int, device: Device) 
     )
 
     def step(number: int) -> Any:
-        plan.forward(**on_device, out=output)
+        plan.forward(**on_device, out=output, keep=True)
         slope(grad, output, wanted, np.float32(2 / target.size))
         plan.backward(grad, **on_device, out=gradients)
         for name in LEARNED:

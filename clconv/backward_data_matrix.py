@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from clconv.atomics import atomic_add
 from clconv.fixed import NOT_FIXED, fixed_sums, is_fixed, refuses_fixed
 from clconv.forward_matrix import DOUBT_BITS, PACK_ITEMS, parts
-from clconv.layout import fills_tile, refuses_ring, ring_first, ring_last, ring_wide
+from clconv.layout import fills_tile, kept_plans, refuses_ring, ring_first, ring_last, ring_wide
 from clconv.problem import Problem
 from clconv.ring_and_weight import ring_and_weight
 from clconv.schedule import (
@@ -133,6 +133,8 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
         zeros = "scratch", ring["scratch"]
     joined = ring_and_weight(shared[0], pack, back=True, zeros=zeros) if shared else {}
+    if zeros:  # where a forward has left the ring, or none is read
+        joined |= ring_and_weight(None, pack, back=True, zeros=zeros)
     way: dict[str, Value] = {
         "unit": _UNIT,
         "parts": parts(problem),
@@ -145,6 +147,7 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         "plans": _plans(problem, tile),
         "keeps_plans": _keeps_plans(problem),
         "dotted": _dotted(request),
+        "planned": bool(kept_plans(request)),
         **{f"needs_{name}": name in needs for name in ("input", "mask", "offset")},
         **dict(tile.sizes),
     }
@@ -155,7 +158,7 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     items = _items(tile)
     launch = Launch(
         kernel,
-        ("grad_output", *reads, *present(problem, "offset", "mask"), *packed, "weight", *results),
+        ("grad_output", *reads, *(kept_plans(request) or present(problem, "offset", "mask")), *packed, "weight", *results),
         sizes(problem),
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items,),
         (items,),

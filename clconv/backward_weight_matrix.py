@@ -6,7 +6,7 @@ import numpy as np
 
 from clconv.bias import bias_steps
 from clconv.forward_matrix import DOUBT_BITS, parts
-from clconv.layout import chunk_plans, fills_tile, refuses_ring, ring_last, ring_wide
+from clconv.layout import chunk_plans, fills_tile, kept_plans, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.schedule import (
     Kernel,
@@ -102,10 +102,10 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     special = specialisation(problem) | {"wide": ring_wide(problem) or max(halves, segments) >= 1 << 31}
     product: dict[str, Value] = {
         "unit": "mma", "parts": parts(problem), "plans": _plans(problem), "channels_at_once": _vec(problem),
-        "outs": _outs(problem, tile),
+        "outs": _outs(problem, tile), "planned": bool(kept_plans(request)),
     }  # fmt: skip
     items = 2 * tile["items"]
-    reads = ("grad_output", *packed, "input_ring", "input_sizes", *present(problem, "offset", "mask"))
+    reads = ("grad_output", *packed, "input_ring", "input_sizes", *(kept_plans(request) or present(problem, "offset", "mask")))
     launch = Launch(
         Kernel.of("backward_weight_matrix", {**product, **way, **special}), (*reads, *partial), sizes(problem), (workers * items,), (items,)
     )

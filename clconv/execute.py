@@ -154,3 +154,29 @@ class Workspace:
         if self._keep:
             with self._lock:
                 self._free.setdefault(schedule, []).append((buffers, busy))
+
+
+class Runner:
+    """Runs schedules on one queue, as often as wanted; it keeps what is compiled, and as many temporaries as its workspace does."""
+
+    def __init__(self, queue: cl.CommandQueue, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._queue = queue
+        self._sequels: dict[tuple[Schedule, bool], Sequel] = {}
+
+    def run(self, schedule: Schedule, buffers: Mapping[str, cl.Buffer], wait_for: Sequence[cl.Event]) -> list[cl.Event]:
+        """Enqueue a schedule, without preparing a weight that comes prepared; returns what a later command has to wait for."""
+        temporaries, events = self.start(schedule, buffers, wait_for)
+        self.workspace.give_back(schedule, temporaries, events)
+        return list(events)
+
+    def start(
+        self, schedule: Schedule, buffers: Mapping[str, cl.Buffer], wait_for: Sequence[cl.Event]
+    ) -> tuple[dict[str, cl.Buffer], list[cl.Event]]:
+        """The same; also the temporaries, for who gives them back."""
+        prepared = schedule.kept.keys() <= buffers.keys()
+        sequel = self._sequels.get((schedule, prepared))
+        if sequel is None:
+            sequel = self._sequels[schedule, prepared] = Sequel(schedule.in_order(prepared), self._queue)
+        temporaries, busy = self.workspace.borrow(self._queue, schedule, prepared)
+        return temporaries, sequel.enqueue({**buffers, **temporaries}, [*wait_for, *busy])

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from clconv.layout import chunk_plans, fills_tile, refuses_ring, ring_last, ring_wide
+from clconv.layout import chunk_plans, fills_tile, kept_plans, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.ring_and_weight import ring_and_weight
 from clconv.schedule import (
@@ -156,19 +156,21 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     splits = dict(tile.sizes).get("splits", 1)
     elements = splits * problem.out_pixels * problem.out_channels
     special = specialisation(problem) | {"wide": ring_wide(problem) or elements >= 1 << 31}
+    left = kept_plans(request)
     way: dict[str, Value] = {"unit": unit, "parts": parts(problem), "vec": _vec(problem), **dict(tile.sizes), "splits": splits}
+    way["planned"] = bool(left)
     plans = chunk_plans(problem, problem.group_in, _chunk(problem))
     kernel = Kernel.of("forward_matrix", {**way, "plans": plans, **special})
     items = 2 * tile["tile_pixels"]
-    sampled = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *kept)
+    sampled = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *left, *kept)
     if splits == 1:
         operands = (*sampled, *present(problem, "bias"), "input", "weight", "output")
         product = Launch(kernel, operands, sizes(problem), (blocks * items, tiles), (items, 1))
-        return Schedule(unit, tile, (product,), ring, (transpose,), (pack,), kept, ring_and_weight(transpose, pack))
+        return Schedule(unit, tile, (product,), ring | left, (transpose,), (pack,), kept, ring_and_weight(transpose, pack))
     product = Launch(kernel, (*sampled, "partial_output"), sizes(problem), (blocks * items, tiles, splits), (items, 1, 1))
     steps = (product, _sum(problem, device, splits, special))
     return Schedule(
-        unit, tile, steps, {**ring, "partial_output": 4 * elements}, (transpose,), (pack,), kept, ring_and_weight(transpose, pack)
+        unit, tile, steps, {**ring, **left, "partial_output": 4 * elements}, (transpose,), (pack,), kept, ring_and_weight(transpose, pack)
     )
 
 

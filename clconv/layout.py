@@ -5,13 +5,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clconv.problem import DTYPES, Problem
-from clconv.schedule import Kernel, Launch, Value, accumulator_bytes, ceil_div, lanes, round_up, storage, weight_specialisation
+from clconv.schedule import (
+    KEPT_PLANS,
+    Kernel,
+    Launch,
+    Request,
+    Value,
+    accumulator_bytes,
+    ceil_div,
+    lanes,
+    round_up,
+    storage,
+    weight_specialisation,
+)
 
 if TYPE_CHECKING:
     from clconv.device import Device
 
 _STRIP = 16
 """Columns of a strip, see kernels/strips.cl."""
+
+_PLAN_BYTES = 16
 
 
 def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[Launch, dict[str, int]]:
@@ -61,6 +75,14 @@ def ring_pixels(problem: Problem) -> int:
 def ring_wide(problem: Problem) -> bool:
     """Whether the ring, or another tensor, has more elements than 32 bits count."""
     return problem.wide or ring_pixels(problem) * problem.in_channels >= 1 << 31
+
+
+def kept_plans(request: Request) -> dict[str, int]:
+    """The buffer of the plans that a forward leaves, [N][OG][K][P], where it is asked to and they say all that the backward must know."""
+    problem = request.problem
+    size = _PLAN_BYTES * problem.out_pixels * problem.sample_groups * problem.taps
+    leaves = request.planned and problem.offset_groups and problem.rules.gate == "none" and size < 1 << 33
+    return {KEPT_PLANS: size} if leaves else {}
 
 
 def chunk_plans(problem: Problem, span: int, chunk: int) -> int:

@@ -1,28 +1,27 @@
 """Plan: what is decided once for repeated calls of one shape."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 import pyopencl as cl
 import pyopencl.array as cla
 
-from clconv import selfcheck, tuning
-from clconv.arrays import Door, common_queue, looks_of
+from clconv import tuning
+from clconv.arrays import Door, common_queue, looks_of, share_memory
 from clconv.device import Device
 from clconv.errors import ProblemError
-from clconv.execute import Sequel, Workspace, copy_of, run
+from clconv.execute import Runner, Workspace, copy_of, run
 from clconv.geometry import flag
 from clconv.gradients import Gradients
+from clconv.kept import DEPENDS_ON, Kept
 from clconv.numpy_arrays import NumpyDoor
 from clconv.opencl_arrays import OpenCLDoor
 from clconv.operands import check, check_apart, check_needs, outs_of
 from clconv.problem import OPERANDS, Problem
 from clconv.queues import queue_for
-from clconv.schedule import Fill, Request, Schedule, Variant, together
-
-log = logging.getLogger("clconv")
+from clconv.schedule import Fill
+from clconv.schedules import Schedules
 
 
 class Plan:
@@ -110,54 +109,32 @@ class Plan:
         self.deterministic = flag(deterministic, "deterministic")
         self.queue = queue
         self.device = Device.of(queue.device)
-        self._workspace = workspace
-        if not isinstance(variants, Mapping):
-            raise ProblemError(f"variants: expected a mapping from passes to names of variants, got {variants!r}")
-        self._variants = dict(variants)
+        self._schedules = Schedules(problem, self.deterministic, self.device, variants)
+        self._schedules.forward()
+        self._runner = Runner(queue, workspace)
+        self._kept = Kept(self._runner)
         self._weight: dict[str, Any] = {}
         self._admitted: dict[str, tuple[Any, bool]] = {}
-        self._sequels: dict[tuple[Schedule, bool], Sequel] = {}
-        self._schedules: dict[tuple[str, frozenset[str]], Schedule] = {}
-        if unknown := set(self._variants) - set(tuning.PASSES):
-            raise ProblemError(f"variants: expected names out of {', '.join(tuning.PASSES)}, got {', '.join(sorted(map(repr, unknown)))}")
-        self._schedule("forward", frozenset())
-
-    def _schedule(self, which: str, needs: frozenset[str]) -> Schedule:
-        key = (which, needs)
-        if key not in self._schedules:
-            request = Request(self.problem, needs, self.deterministic)
-            schedule = tuning.choose(which, request, self.device, self._variants.get(which), partial(self._trusts, which))
-            chosen = (which, self.device.label, schedule.variant, schedule.tile, schedule.workspace_bytes)
-            log.info("%s on %s: %s (%s), %d bytes of workspace", *chosen)
-            self._schedules[key] = schedule
-        return self._schedules[key]
-
-    def _trusts(self, which: str, variant: Variant) -> bool:
-        return selfcheck.trusted(which, variant, self.problem.dtype, self.device)
-
-    def _backward_schedule(self, needs: frozenset[str]) -> Schedule:
-        """Both backward passes, as far as they are needed; the same object for the same needs."""
-        key = ("backward", needs)
-        if key not in self._schedules:
-            passes = [self._schedule(which, needs & gradients) for which, gradients in tuning.GRADIENTS.items() if needs & gradients]
-            self._schedules[key] = together(passes)
-        return self._schedules[key]
 
     @property
     def workspace_bytes(self) -> int:
         """Device memory beyond operands and results that a forward or a whole backward call takes at most, in bytes."""
         return max(self.workspace_of(()), self.workspace_of(None))
 
-    def workspace_of(self, needs: Any) -> int:
-        """The same for a forward call (`needs` empty), or for a backward call with these `needs`."""
+    def workspace_of(self, needs: Any, keep: bool = False) -> int:
+        """The same for a forward call (`needs` empty), or for a backward call with these `needs`.
+
+        With `keep`, of a forward that keeps, or of a backward after it together with what was kept.
+        """
         wanted = check_needs(needs, self.problem)
-        return (self._backward_schedule(wanted) if wanted else self._schedule("forward", frozenset())).workspace_bytes
+        forward = self._schedules.forward(keep).workspace_bytes if keep or not wanted else 0
+        return forward + (self._schedules.backward(wanted, keep).workspace_bytes if wanted else 0)
 
     def choices(self) -> dict[str, str]:
         """For "forward", "backward_data" and "backward_weight": the variant with its tile in brackets."""
-        schedules = {"forward": self._schedule("forward", frozenset())}
+        schedules = {"forward": self._schedules.forward()}
         for which, gradients in tuning.GRADIENTS.items():
-            schedules[which] = self._schedule(which, gradients & frozenset(self.problem.operands()))
+            schedules[which] = self._schedules.of(which, gradients & frozenset(self.problem.operands()))
         return {which: f"{schedule.variant} ({schedule.tile})" for which, schedule in schedules.items()}
 
     def __repr__(self) -> str:
@@ -178,22 +155,42 @@ class Plan:
             return
         check(self.problem, {"weight": weight})
         door = self._door({"weight": weight})
-        schedule = self._schedule("forward", frozenset())
+        schedule = self._schedules.forward()
         try:
             copied, events = copy_of(self.queue, "weight", door.read("weight", weight), self.problem.bytes_of("weight"), door.events)
-            prepared = self._workspace.allocate(self.queue, schedule.kept)
+            prepared = self._runner.workspace.allocate(self.queue, schedule.kept)
             run(schedule.prepare, self.queue, {"weight": copied, **prepared}, events)
         finally:
             self.queue.finish()  # the caller's weight may be freed as soon as this returns
         self._weight = {"weight": copied, **prepared}
 
-    def forward(self, input: Any, offset: Any = None, weight: Any = None, bias: Any = None, mask: Any = None, *, out: Any = None) -> Any:
-        """The output, shape (N, O, OH, OW); operands as in `deform_conv2d`, `weight` unless `set_weight` was called."""
+    def forward(
+        self,
+        input: Any,
+        offset: Any = None,
+        weight: Any = None,
+        bias: Any = None,
+        mask: Any = None,
+        *,
+        out: Any = None,
+        keep: Any = False,
+    ) -> Any:
+        """The output, shape (N, O, OH, OW); operands as in `deform_conv2d`, `weight` unless `set_weight` was called.
+
+        With `keep`, what the backward needs too stays on the device: the input in the kernels' order, and where kernels can read it
+        16 bytes for each sample, made of offset and mask. The next backward with the same arrays takes it and is faster: `input`,
+        `offset` and `mask` must not be written in between. One with other arrays makes its own. It is released by the backward that took
+        it, or by the next forward; until then it comes on top of `workspace_bytes` (see `workspace_of`), and these arrays are held.
+        """
+        keep = flag(keep, "keep")
         operands = {"input": input, "offset": offset, "weight": weight, "bias": bias, "mask": mask}
         door, unbatched = self._admit("forward", {**operands, "out": out})
         buffers = self._read(door, operands)
         buffers["output"] = door.write("output", self._shape("output", unbatched), self.problem.dtype, out)
-        return self._finish(door, self._schedule("forward", frozenset()), buffers, ("output",))["output"]
+        if out is not None and any(array is not None and share_memory(out, array) for array in map(operands.get, DEPENDS_ON)):
+            keep = False  # what it is made of is overwritten
+        start = partial(self._kept.run_forward, self._schedules.forward(keep), operands if keep else None)
+        return self._finish(door, start, buffers, ("output",))["output"]
 
     def backward(
         self,
@@ -218,7 +215,9 @@ class Plan:
         for name in names:
             given = outs.get(f"out.{name}")
             buffers[f"grad_{name}"] = door.write(f"grad_{name}", self._shape(name, unbatched), self.problem.dtype_of(name), given)
-        results = self._finish(door, self._backward_schedule(wanted), buffers, tuple(f"grad_{name}" for name in names))
+        left = self._kept.take(operands)
+        start = partial(self._kept.run_backward, self._schedules.backward(wanted, left is not None), left)
+        results = self._finish(door, start, buffers, tuple(f"grad_{name}" for name in names))
         return Gradients(**{name: results.get(f"grad_{name}") for name in OPERANDS})
 
     def _admit(self, which: str, arrays: Mapping[str, Any]) -> tuple[Door, bool]:
@@ -268,26 +267,21 @@ class Plan:
                 what = "no NaN" if name == "offset" else "finite values"
                 raise ProblemError(f"{name}: expected {what} (nonfinite='raise'), got one first at {position}")
 
-    def _finish(self, door: Door, schedule: Schedule, buffers: dict[str, Any], results: tuple[str, ...]) -> dict[str, Any]:
+    def _finish(
+        self,
+        door: Door,
+        start: Callable[[dict[str, Any], list[cl.Event]], list[cl.Event]],
+        buffers: dict[str, Any],
+        results: tuple[str, ...],
+    ) -> dict[str, Any]:
         if self.problem.batch == 0:
             empty = [Fill(name) for name in results if name in ("grad_weight", "grad_bias")]
             return door.finish(run(empty, self.queue, buffers, door.events))
         try:
-            return door.finish(self._launch(schedule, buffers, door.events))
+            return door.finish(start(buffers, door.events))
         except BaseException:
             self.queue.finish()  # kernels may still write to arrays that the error is about to free
             raise
-
-    def _launch(self, schedule: Schedule, buffers: dict[str, Any], events: list[cl.Event]) -> list[cl.Event]:
-        """Enqueue a schedule, without what `set_weight` prepared."""
-        prepared = schedule.kept.keys() <= buffers.keys()
-        sequel = self._sequels.get((schedule, prepared))
-        if sequel is None:
-            sequel = self._sequels[schedule, prepared] = Sequel(schedule.in_order(prepared), self.queue)
-        temporaries, busy = self._workspace.borrow(self.queue, schedule, prepared)
-        events = sequel.enqueue({**buffers, **temporaries}, events + busy)
-        self._workspace.give_back(schedule, temporaries, events)
-        return list(events)
 
 
 @lru_cache(maxsize=64)

@@ -1,5 +1,7 @@
 """Making the ring, packing the weight and setting a temporary to zero in one launch: none of these waits for another."""
 
+from math import prod
+
 import numpy as np
 
 from clconv.schedule import Fill, Kernel, Launch, Scalar, Step, Value, ceil_div
@@ -9,23 +11,29 @@ _QUADS = 32
 
 
 def ring_and_weight(
-    transpose: Launch, pack: Launch, *, back: bool = False, zeros: tuple[str, int] | None = None
+    transpose: Launch | None, pack: Launch, *, back: bool = False, zeros: tuple[str, int] | None = None
 ) -> dict[tuple[Step, ...], Launch]:
     """The launch that does what `transpose` (see ring_last) and `pack` do, and sets the temporary `zeros`, of so many bytes, to zero.
 
-    By the steps that it stands for. `back` says that `pack` is pack_weight_back, not pack_weight_matrix.
+    By the steps that it stands for. `back` says that `pack` is pack_weight_back, not pack_weight_matrix; without `transpose`, a ring is
+    there already.
     """
-    assert transpose.local_size == pack.local_size is not None
+    assert pack.local_size is not None
     items = pack.local_size[0]
-    ring, weight = dict(transpose.kernel.arguments), dict(pack.kernel.arguments)
-    way: dict[str, Value] = {"back": back, "zeros": zeros is not None, "quads": _QUADS, "wide": ring["wide"] or weight["wide"]}
-    groups = [transpose.global_size[0] // items, pack.global_size[0] // items]
-    steps: tuple[Step, ...] = (transpose, pack)
-    buffers = (*transpose.buffers, *pack.buffers)
-    scalars: tuple[Scalar, ...] = (*transpose.scalars, np.int32(groups[0]))
+    parts = [step for step in (transpose, pack) if step]
+    arguments = [dict(part.kernel.arguments) for part in parts]
+    way: dict[str, Value] = {"block": 0, "tile_pixels": 0}
+    for part in arguments:
+        way |= part
+    way |= {"ring": transpose is not None, "back": back, "zeros": zeros is not None, "quads": _QUADS}
+    way["wide"] = any(part["wide"] for part in arguments)
+    groups = [prod(part.global_size) // items for part in parts]
+    steps: tuple[Step, ...] = tuple(parts)
+    buffers = tuple(name for part in parts for name in part.buffers)
+    scalars: tuple[Scalar, ...] = (*transpose.scalars, np.int32(groups[0])) if transpose else ()
     if zeros:
         name, size = zeros
-        steps, buffers, scalars = (*steps, Fill(name)), (*buffers, name), (*scalars, np.int32(groups[1]), np.int64(size // 16))
+        steps, buffers, scalars = (*steps, Fill(name)), (*buffers, name), (*scalars, np.int32(groups[-1]), np.int64(size // 16))
         groups.append(ceil_div(size, 16 * _QUADS * items))
-    kernel = Kernel.of("ring_and_weight", {**ring, **weight, **way})
-    return {steps: Launch(kernel, buffers, scalars, (sum(groups) * items,), pack.local_size, max(transpose.turns, _QUADS))}
+    turns = max(_QUADS, *(part.turns for part in parts))
+    return {steps: Launch(Kernel.of("ring_and_weight", way), buffers, scalars, (sum(groups) * items,), (items,), turns)}

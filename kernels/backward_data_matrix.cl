@@ -12,7 +12,7 @@
  *
  * ring, grad_ring [..][C], channels innermost in a ring of zeros, see ring_last; grad_ring of float, zero before, what is added outside the
  * image is dropped by ring_first. packed and unscale see pack_weight_back. offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output
- * [N][O][P], weight [O][C/groups][K], grad_offset and grad_mask as the caller has them.
+ * [N][O][P], weight [O][C/groups][K], grad_offset and grad_mask as the caller has them; kept_plans see plan.
  *
  * Work-group i: pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips. Its grad_output stays in local memory. It takes
  * TILE_OUT channels at a time, which lie in one group, and in one sample group or over whole ones, and tap after tap: a chunk's pixels stay
@@ -20,7 +20,8 @@
  *
  * Local memory: plan (see plan) and gates [PLAN_SETS][PLANS][TILE_PIXELS], of all taps, or of this and the next where there are many;
  * halves, see grad_halves; weights [STAGES][STAGE], a ring of stages (see matrix_back)${"; dots [TILE_OUT / 32][TAPS][TILE_PIXELS], of corners" if dotted else ""}. */
-<%namespace name="planned" file="planned_sample.cl"/>\
+<%namespace name="plan" file="plan.cl"/>\
+<%namespace name="way_back" file="planned_sample.cl"/>\
 <%
 dots = needs_offset or needs_mask
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
@@ -71,15 +72,19 @@ items = tile_pixels * tile_channels // 32
             ++ahead;
         }\
 </%def>\
-## Entry `at` of plan: sample group `in_tile` of the tile, at tap `tap`.
-<%def name="make_plan(in_tile, at)">\
+## The plans of the tile's sample groups, of taps [begin, end).
+<%def name="make_plans(begin, end)">\
 {
-                const int g = min(first_group + ${in_tile}, SAMPLE_GROUPS - 1);
-                ${planned.make(at)}
+            const int past = ${end};
+            for (int i = (${begin}) * PLANS + t / TILE_PIXELS; i < past * PLANS; i += STRIPES) {
+                const int tap = i / PLANS, g = min(first_group + i % PLANS, SAMPLE_GROUPS - 1);
+                const int here = i % (PLAN_SETS * PLANS) * TILE_PIXELS + t % TILE_PIXELS;
+                ${way_back.take("here") if planned else way_back.make("here")}
 % if needs_input and fixed:
-                ways[${at}] = fixed_corner_ways(pixel_ways + (index_t)g * ring_pixels + PLAN_PIXEL(plan[${at}]), width);
+                ways[here] = fixed_corner_ways(pixel_ways + (index_t)g * ring_pixels + PLAN_PIXEL(${plan.kept("g") if planned else "plan[here]"}), width);
 % endif
-            }\
+            }
+        }\
 </%def>\
 <%def name="zero(sums)">\
 #pragma unroll
@@ -91,12 +96,7 @@ void backward_data_matrix(
 % if dots:
     __global const data_t *restrict ring,
 % endif
-% if offset_groups:
-    __global const offset_t *restrict offset,
-% endif
-% if has_mask:
-    __global const mask_t *restrict mask,
-% endif
+${plan.operands()}\
     __global const uint4 *restrict packed,
     __global const float4 *restrict unscale,
     __global const data_t *restrict weight,
@@ -117,7 +117,7 @@ void backward_data_matrix(
     int batch, int height, int width, int out_height, int out_width)
 {
     __local plan_t plan[PLAN_SETS * PLANNED];
-% if dots:
+% if dots and not planned:
     __local uchar gates[PLAN_SETS * PLANNED];
 % endif
 % if needs_input and fixed:
@@ -171,25 +171,20 @@ void backward_data_matrix(
         ${fetch_weights()}
         barrier(CLK_LOCAL_MEM_FENCE);
         if (isnan(unscaled[t % TILE_PIXELS] + dot_quad(own_unscale[0], (float4)(1.0f)))) doubted[0] = 1;
-% if keeps_plans:
-        if (first_channel % SAMPLE_CHANNELS == 0) {
-            for (int i = t / TILE_PIXELS; i < TAPS * PLANS; i += STRIPES) {
-                const int tap = i / PLANS;
-                ${make_plan("i % PLANS", "i * TILE_PIXELS + t % TILE_PIXELS")}
-            }
-% if dotted:
-            for (int i = t; i < WARPS_ACROSS * TAPS * TILE_PIXELS * 4; i += ITEMS) dots[i] = 0.0f;
+        const int new_plans = ${"first_channel % SAMPLE_CHANNELS == 0" if keeps_plans else "1"};
+% if planned:
+        if (new_plans) ${make_plans("0", "1")}
+% elif keeps_plans:
+        if (new_plans) ${make_plans("0", "TAPS")}
 % endif
-        }
+% if dotted:
+        for (int i = t; i < (new_plans ? WARPS_ACROSS * TAPS * TILE_PIXELS * 4 : 0); i += ITEMS) dots[i] = 0.0f;
 % endif
 
         for (int tap = 0; tap < TAPS; ++tap) {
-            const int set = tap % PLAN_SETS * PLANNED;
-            const int own_plans = set + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0) * TILE_PIXELS;
-% if not keeps_plans:
-            for (int i = t / TILE_PIXELS; i < PLANS; i += STRIPES) {
-                ${make_plan("i", "set + i * TILE_PIXELS + t % TILE_PIXELS")}
-            }
+            const int own_plans = (tap % PLAN_SETS * PLANS + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0)) * TILE_PIXELS;
+% if not keeps_plans and not planned:
+            ${make_plans("tap", "tap + 1")}
 % endif
             float total[2][4][4];
             ${zero("total")}
@@ -201,6 +196,9 @@ void backward_data_matrix(
                 barrier(CLK_LOCAL_MEM_FENCE);
                 __local const uint4 *stage = weights + ((tap * CHUNKS + chunk) % STAGES * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS) + lane;
                 if (ahead < TAPS * CHUNKS) ${fetch_weights()}
+% if planned:
+                if (chunk == 0 && new_plans && tap + 1 < TAPS) ${make_plans("tap + 1", "tap + 2")}
+% endif
 % if exact:
                 if (chunk % SUM_CHUNKS == 0) {
                     ${zero("sum")}
@@ -272,10 +270,10 @@ void backward_data_matrix(
                     float sum_of[4];
                     sum_dots(dot[rows], turn, sum_of);
                     if (warp_pixel + in_warp < real_pixels && real && lane % GROUP_LANES < 2) {
-                        const sample_t s = planned_sample(its[in_warp], gates[own_plans + warp_pixel + in_warp]);
+                        const sample_t s = planned_sample(its[in_warp], ${way_back.gates("own_plans + warp_pixel + in_warp")});
                         const int n = places[warp_pixel + in_warp].x, g = first_group + own_channel / SAMPLE_CHANNELS;
                         const index_t pixel = places[warp_pixel + in_warp].y;
-                        ${planned.store_gradients("its[in_warp].y", "sum_of")}
+                        ${way_back.store_gradients("its[in_warp].y", "sum_of")}
                     }
                 }
 % endif
@@ -288,12 +286,12 @@ void backward_data_matrix(
             for (int i = t / TILE_PIXELS; i < TAPS * PLANS && t % TILE_PIXELS < real_pixels; i += STRIPES) {
                 const int tap = i / PLANS, g = first_group + i % PLANS;
                 const plan_t its = plan[i * TILE_PIXELS + t % TILE_PIXELS];
-                const sample_t s = planned_sample(its, gates[i * TILE_PIXELS + t % TILE_PIXELS]);
+                const sample_t s = planned_sample(its, ${way_back.gates("i * TILE_PIXELS + t % TILE_PIXELS")});
                 float dot[4] = {0.0f, 0.0f, 0.0f, 0.0f};
                 for (int w = 0; w < WARPS_ACROSS / PLANS; ++w)
                     for (int q = 0; q < 4; ++q)
                         dot[q] += dots[(((i % PLANS * (WARPS_ACROSS / PLANS) + w) * TAPS + tap) * TILE_PIXELS + t % TILE_PIXELS) * 4 + q];
-                ${planned.store_gradients("its.y", "dot")}
+                ${way_back.store_gradients("its.y", "dot")}
             }
 % endif
     }

@@ -21,6 +21,7 @@
 corners = 4 if offset_groups else 1
 passes = block * units // (items // 8)
 %>\
+<%namespace name="plan" file="plan.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -125,7 +126,7 @@ static inline void store_samples(
 static inline float block_scale(uint most) { return scale_for(fmax(as_float(most), LEAST)); }
 
 <%def name="read_operands(b)">\
-read_operands(${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}places + (${b}) % 8 * BLOCK, first_unit, first_channel, out_height, out_width, &operands)\
+read_operands(${plan.given()}places + (${b}) % 8 * BLOCK, first_unit, first_channel, out_height, out_width, &operands)\
 </%def>\
 <%def name="make_plans(b)">\
 make_plans(&operands, largest, places + (${b}) % 8 * BLOCK, plan + (${b}) % 4 * PLAN, first_unit, height, width, &sizes)\
@@ -161,12 +162,7 @@ void backward_weight_matrix(
     __global const uint4 *restrict all_places,
     __global const data_t *restrict ring,
     __global const float *restrict largest,
-% if offset_groups:
-    __global const offset_t *restrict offset,
-% endif
-% if has_mask:
-    __global const mask_t *restrict mask,
-% endif
+${plan.operands()}\
     __global float4 *restrict partial,
     int batch, int height, int width, int out_height, int out_width)
 {

@@ -8,7 +8,7 @@
  * before they are added to the total by an ordinary addition.
  *
  * ring [..][C] and largest [..] see ring_last; packed see matrix, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_matrix; offset
- * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them. A tile of which an output isn't finite, as it
+ * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; kept_plans see plan. A tile of which an output isn't finite, as it
  * also is where no half can hold a factor, is done once more from input and weight as the caller has them (see again).
  *
  * With SPLITS > 1, so many work-groups share a tile's chunks of channels, and write sums without bias, partial [SPLITS][N][O][P], which
@@ -31,6 +31,7 @@ stage_vecs = vec * tile_out * parts
 items = 2 * tile_pixels
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 %>\
+<%namespace name="plan" file="plan.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -84,7 +85,7 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
             if (tap == 0 && chunk < END_CHUNK && new_plans(first_channel, chunk)) {
                 team_barrier();
                 plans = plans + 1 < 3 ? plans + 1 : 0;
-                make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}
+                make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${plan.given(forward=True)}
                            min(first + t % TEAM_PIXELS, end - 1), first_channel, chunk, height, width, out_height, out_width);
             }
             fetch(ring, plan + tap * TEAM_PIXELS + pair_row, first_channel, min(chunk, END_CHUNK - 1), below, raw);
@@ -120,12 +121,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void forward_matrix(
     __global const data_t *restrict ring,
     __global const float *restrict largest,
-% if offset_groups:
-    __global const offset_t *restrict offset,
-% endif
-% if has_mask:
-    __global const mask_t *restrict mask,
-% endif
+${plan.operands(forward=True)}\
     __global const uint4 *restrict packed,
     __global const float *restrict unscale,
 % if splits > 1:

@@ -16,16 +16,24 @@ static inline int new_plans(int first_channel, int chunk)
 % endif
 }
 
+% if planned:
+/* Whether offset group g begins in a chunk. */
+static inline int begins_in(int first_channel, int chunk, int g)
+{
+    const int c = g * SAMPLE_CHANNELS - first_channel;
+    return c >= chunk * CHUNK && c < min((chunk + 1) * CHUNK, GROUP_IN);
+}
+
+% endif
 <%include file="scale.cl"/>
-/* The plans of a chunk's offset groups, all taps and a team's pixels, their masks scaled; a pixel's two work-items share its plans. */
+/* The plans of a chunk's offset groups, all taps and a team's pixels, their masks scaled; a pixel's two work-items share its plans.
+% if planned:
+ * Unscaled they are left to the backward, by the first tile, and the first chunk that has channels of a group.
+% endif
+ */
 static inline void make_plans(
     __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
-% if offset_groups:
-    __global const offset_t *restrict offset,
-% endif
-% if has_mask:
-    __global const mask_t *restrict mask,
-% endif
+${plan.operands(forward=True)}\
     long at, int first_channel, int chunk, int height, int width, int out_height, int out_width)
 {
     const int mine = (int)get_local_id(0) % TEAM_PIXELS;
@@ -57,6 +65,12 @@ static inline void make_plans(
             most = fmax(most, corner[0]);
 % endif
             if (begin + 2 * b < PLANS * TAPS) plan[(begin + 2 * b) * TEAM_PIXELS + mine] = made[b];
+% if planned:
+            const int i = min(begin + 2 * b, PLANS * TAPS - 1);
+            const int tap = i % TAPS;
+            const int g = chunk_group(first_channel, chunk) + i / TAPS;
+            if (begins_in(first_channel, chunk, g) && (int)get_group_id(1) % TILES == 0) ${plan.kept("g")} = made[b];
+% endif
         }
     }
     largest_in[half_of * TEAM_PIXELS + mine] = most;

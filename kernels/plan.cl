@@ -48,3 +48,24 @@ plan_of(tap_row(oy, tap), tap_column(ox, tap), n, height, width)\
 ${made("load_offset(offset, 2 * ENTRY(%s) * pixels + pixel)" % group, "load_offset(offset, (2 * ENTRY(%s) + 1) * pixels + pixel)" % group,
        "load_mask(mask, ENTRY(%s) * pixels + pixel)" % group if has_mask else "ACC(1.0)")}\
 </%def>\
+## The same where it lies in memory, if the forward leaves plans to the backward: kept_plans [N][OG][K][P].
+<%def name="kept(group)">\
+kept_plans[ENTRY(${group}) * pixels + pixel]\
+</%def>\
+## What plans come from, as parameters: offset and mask; if plans are left, the forward takes kept_plans too, the backward instead.
+<%def name="operands(forward=False)">\
+% if offset_groups and (forward or not planned):
+    __global const offset_t *restrict offset,
+% endif
+% if has_mask and (forward or not planned):
+    __global const mask_t *restrict mask,
+% endif
+% if planned:
+    __global ${"" if forward else "const "}plan_t *restrict kept_plans,
+% endif
+</%def>\
+## And as arguments.
+<%def name="given(forward=False)">\
+${"offset, " if offset_groups and (forward or not planned) else ""}${"mask, " if has_mask and (forward or not planned) else ""}\
+${"kept_plans, " if planned else ""}\
+</%def>\

@@ -29,6 +29,9 @@ static inline sample_t planned_sample(plan_t p, int gates)
                 plan[${at}] = ${plan.here("g")};
             }\
 </%def>\
+## The same as the forward left it, copied without waiting; it leaves plans where all gates are open.
+<%def name="take(at)">copy_ahead((__local uint4 *)plan + ${at}, (__global const uint4 *)&${plan.kept("g")});</%def>\
+<%def name="gates(at)">${"3" if planned else "gates[%s]" % at}</%def>\
 ## The gradients of offset and mask of sample group g at tap `tap`, where the sample is s, times `scale`, from the dots of its corners.
 <%def name="store_gradients(scale, dot)">\
 {

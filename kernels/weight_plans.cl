@@ -7,12 +7,16 @@
 #define LARGEST_SAMPLE 0x1p30f
 #define LARGEST_FACTOR 0x1p15f
 
-/* What a work-item fetches for its plans of a block: what they are made of; then how large samples may be, and with which factor. */
+/* What a work-item fetches for its plans of a block: ${"as the forward left them" if planned else "what they are made of"}; then how large samples may be, and with which factor. */
 typedef struct {
+% if planned:
+    plan_t made[PLANS_AT_ONCE];
+% else:
 % if offset_groups:
     float y[PLANS_AT_ONCE], x[PLANS_AT_ONCE];
 % endif
     float scale[PLANS_AT_ONCE];
+% endif
 } operands_t;
 typedef struct {
     float factor[PLANS_AT_ONCE], largest[PLANS_AT_ONCE][2];
@@ -25,12 +29,7 @@ static inline int first_group(int first_channel, int unit) { return (first_chann
 
 /* Pixels beyond the last have the first's. */
 static inline void read_operands(
-% if offset_groups:
-    __global const offset_t *restrict offset,
-% endif
-% if has_mask:
-    __global const mask_t *restrict mask,
-% endif
+${plan.operands()}\
     __local const int4 *places, int first_unit, int first_channel, int out_height, int out_width, operands_t *operands)
 {
     const int t = MY_ITEM;
@@ -46,11 +45,15 @@ static inline void read_operands(
         const int tap = unit % TAPS;
         const int g = min(first_group(first_channel, unit) + (t + i * ITEMS) / BLOCK % PLANS, SAMPLE_GROUPS - 1);
 % endif
+% if planned:
+        operands->made[i] = ${plan.kept("g")};
+% else:
 % if offset_groups:
         operands->y[i] = load_offset(offset, 2 * ENTRY(g) * pixels + pixel);
         operands->x[i] = load_offset(offset, (2 * ENTRY(g) + 1) * pixels + pixel);
 % endif
         operands->scale[i] = ${"load_mask(mask, ENTRY(g) * pixels + pixel)" if has_mask else "1.0f"};
+% endif
     }
 }
 
@@ -64,9 +67,12 @@ static inline void make_plans(
     for (int i = 0; i < PLANS_AT_ONCE; ++i) {
         if (!has_plan(t + i * ITEMS)) break;
         const int4 where = places[t % BLOCK];
-        const int n = where.x, oy = where.y, ox = where.z;
+        const int n = where.x;
+% if not planned:
+        const int oy = where.y, ox = where.z;
         const int tap = unit_of(first_unit, t + i * ITEMS) % TAPS;
-        const plan_t made = ${plan.made("operands->y[i]", "operands->x[i]", "operands->scale[i]")};
+% endif
+        const plan_t made = ${"operands->made[i]" if planned else plan.made("operands->y[i]", "operands->x[i]", "operands->scale[i]")};
         const plan_t real = n < 0 ? (plan_t)(PIXEL_IN_PLAN(RING_OUTSIDE), 0.0f, 0.0f, 0.0f) : made;
         plan[t + i * ITEMS] = real;
         __global const float *corner = largest + PLAN_PIXEL(real);

@@ -11,8 +11,9 @@ from rendered import rendered
 
 from clconv.device import Device
 from clconv.errors import UnsupportedError
+from clconv.layout import kept_plans
 from clconv.problem import Problem
-from clconv.schedule import Fill, Launch, Request, Step, accumulator_bytes, together
+from clconv.schedule import KEPT_PLANS, Fill, Launch, Request, Step, accumulator_bytes, together
 from clconv.tuning import PASSES, choose, refusal
 
 MIB = 1 << 20
@@ -60,6 +61,11 @@ def _operands(plan: Planned) -> dict[str, str]:
     return types if plan.which == "forward" else types | {"grad_output": problem.dtype}
 
 
+def _left(plan: Planned) -> dict[str, int]:
+    """What a backward finds that a forward has left, in bytes."""
+    return kept_plans(plan.request) if plan.which != "forward" else {}
+
+
 def _results(plan: Planned) -> dict[str, str]:
     problem = plan.request.problem
     return {"output": problem.dtype} if plan.which == "forward" else {f"grad_{name}": problem.dtype_of(name) for name in plan.request.needs}
@@ -77,7 +83,7 @@ def _accesses(step: Step) -> list[tuple[str, bool]]:
 
 
 def buffers_are_known(plan: Planned) -> None:
-    operands, results, temporaries = _operands(plan), _results(plan), _temporaries(plan)
+    operands, results, temporaries = {**_operands(plan), **_left(plan)}, _results(plan), _temporaries(plan)
     assert all(size > 0 for size in temporaries.values()), temporaries
     assert not set(temporaries) & {*operands, *results}, temporaries
     for step in plan.schedule.in_order():
@@ -92,7 +98,7 @@ def buffers_are_written_before_they_are_read(plan: Planned) -> None:
     written: set[str] = set()
     for step in plan.schedule.in_order():
         for name, writes in _accesses(step):
-            assert writes or name in {*_operands(plan), *written}, f"{name} is read by {step} before anything wrote it"
+            assert writes or name in {*_operands(plan), *_left(plan), *written}, f"{name} is read by {step} before anything wrote it"
             written |= {name} if writes else set()
     assert written == {*_temporaries(plan), *_results(plan)}, f"written: {sorted(written)}"
 
@@ -111,7 +117,7 @@ def _elements(plan: Planned, launch: Launch) -> dict[str, int]:
     problem = plan.request.problem
     counts = {name: prod(shape) for name, shape in problem.shapes().items()}
     counts |= {f"grad_{name}": count for name, count in counts.items()}
-    counts |= {name: size // accumulator_bytes(problem) for name, size in _temporaries(plan).items()}
+    counts |= {name: size // accumulator_bytes(problem) for name, size in {**_temporaries(plan), **_left(plan)}.items()}
     return {name: counts[name] for name in launch.buffers}
 
 
@@ -134,7 +140,7 @@ def _bound(problem: Problem, packed: int, deterministic: bool) -> float:
 def workspace_is_bounded(plan: Planned) -> None:
     used = _temporaries(plan)
     assert all(name.startswith("packed_") for name in plan.schedule.kept), f"what is kept is packed weights: {plan.schedule.kept}"
-    bound = _bound(plan.request.problem, _packed(used), plan.request.deterministic)
+    bound = _bound(plan.request.problem, _packed(used), plan.request.deterministic) + used.get(KEPT_PLANS, 0)
     assert plan.schedule.workspace_bytes == sum(used.values()) <= bound, f"{used}, allowed {bound:.0f} bytes"
 
 
@@ -165,7 +171,8 @@ def test_schedules(which: str, fake: Device) -> None:
     planned, failures = 0, dict[str, list[str]]()
     for name, request in _requests(which):
         for plan in plans(which, request, fake):
-            what = f"{plan.variant.name} ({plan.tile}) of {name}, needs {sorted(request.needs)}, deterministic={request.deterministic}"
+            how = f"deterministic={request.deterministic}, planned={request.planned}"
+            what = f"{plan.variant.name} ({plan.tile}) of {name}, needs {sorted(request.needs)}, {how}"
             for check, reason in _failures(plan):
                 failures.setdefault(check, []).append(f"{what}: {reason}")
             planned += 1

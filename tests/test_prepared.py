@@ -49,14 +49,15 @@ def _type(name: str, operands: dict[str, NumpyArray]) -> Any:
 
 
 def _prepared(unit: str, dtype: str, device: Device, operands: dict[str, NumpyArray], at_once: bool = False) -> dict[str, NumpyArray]:
-    """By the steps one after another, or joined in one launch."""
+    """By the steps one after another, or joined in one launch; "left": where a forward has left the ring."""
     able = replace(device, matrix_units=nvidia.UNITS, local_memory=227 << 10, max_work_group=1024)
-    request = Request(_problem(dtype), frozenset({"input", "offset"} if unit == "back" else ()))
-    variant = {"back": backward_data_matrix.VARIANT, **{variant.name: variant for variant in forward_matrix.VARIANTS}}[unit]
-    tile = next(tile for tile in variant.tiles(request, able) if unit == "back" or tile["tile_out"] == 64)
-    schedule = variant.schedule(request, able, tile)
-    ((steps, launch),) = schedule.joined.items()
-    sizes = {name: size for name, size in {**schedule.temporaries, **schedule.kept}.items() if name in BYTES}
+    back = unit in ("back", "left")
+    request = Request(_problem(dtype), frozenset({"input", "offset"} if back else ()))
+    variants = dict.fromkeys(("back", "left"), backward_data_matrix.VARIANT) | {each.name: each for each in forward_matrix.VARIANTS}
+    tile = next(tile for tile in variants[unit].tiles(request, able) if back or tile["tile_out"] == 64)
+    schedule = variants[unit].schedule(request, able, tile)
+    steps, launch = list(schedule.joined.items())[-1 if unit == "left" else 0]
+    sizes = {name: size for name, size in {**schedule.temporaries, **schedule.kept}.items() if name in BYTES and name in launch.buffers}
     return _made((launch,) if at_once else steps, sizes, operands, device)
 
 
@@ -69,13 +70,13 @@ across_units = pytest.mark.parametrize("unit", ["wgmma", "mma"])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("unit", ["wgmma", "mma", "back"])
+@pytest.mark.parametrize("unit", ["wgmma", "mma", "back", "left"])
 def test_one_launch_makes_what_two_make(unit: str, dtype: str, device: Device) -> None:
     if "Portable" in device.platform:
         pytest.skip("PoCL aborts where a barrier stands in a branch, be it one that the whole work-group takes")
     operands = _operands(dtype)
     one, two = (_prepared(unit, dtype, device, operands, at_once) for at_once in (True, False))
-    assert len(two) == (5 if unit == "back" else 4)
+    assert len(two) == {"back": 5, "left": 3}.get(unit, 4)
     assert {name: one[name].tobytes() == two[name].tobytes() for name in two} == dict.fromkeys(two, True)
     assert not two.get("scratch", np.zeros(1)).any()
 

@@ -25,7 +25,7 @@ def _cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _first_guarded(device: Device) -> Variant:
     plan = Plan(CASE.input, CASE.weight, mask=True, bias=True, padding=1, device=device)
-    name = plan._schedule("forward", frozenset()).variant
+    name = plan._schedules.forward().variant
     return next(variant for variant in tuning.PASSES["forward"] if variant.name == name)
 
 
@@ -57,14 +57,14 @@ def test_a_wrong_variant_is_switched_off_and_remembered(device: Device, monkeypa
         plan = Plan(CASE.input, CASE.weight, mask=True, bias=True, padding=1, device=device)
     assert device.name in str(caught[0].message)
     assert device.driver in str(caught[0].message)
-    assert plan._schedule("forward", frozenset()).variant != variant.name
+    assert plan._schedules.forward().variant != variant.name
     assert np.allclose(plan.forward(**arrays), want, rtol=1e-5, atol=1e-5)
 
     remembered = json.loads(selfcheck.cache_file().read_text())
     assert any(variant.name in key and device.driver in key and verdict for key, verdict in remembered.items())
     selfcheck._remembered.cache_clear()  # as another process would: from the file, without a warning
     again = Plan(CASE.input, CASE.weight, mask=True, bias=True, padding=1, device=device)
-    assert again._schedule("forward", frozenset()).variant != variant.name
+    assert again._schedules.forward().variant != variant.name
     selfcheck.forget()
 
 

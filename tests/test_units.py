@@ -100,7 +100,7 @@ def test_the_emulation_tells_a_wrong_layout(unit: str, emulating: Device, monkey
 
 def _chosen(case: Case, device: Device) -> str:
     plan = Plan(case.input, case.weight, mask=True, bias=True, **case.options, offset_groups=case.offset_groups, device=device)
-    return plan._schedule("forward", frozenset()).variant
+    return plan._schedules.forward().variant
 
 
 @pytest.fixture

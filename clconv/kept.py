@@ -1,0 +1,107 @@
+"""What a forward leaves on the device for the backward of the same operands: steps on these alone that both passes have, and plans."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+
+from clconv.execute import Runner
+from clconv.schedule import KEPT_PLANS, Launch, Schedule
+
+DEPENDS_ON = ("input", "offset", "mask")
+"""The operands that all of it is made of."""
+
+
+def relieved(schedule: Schedule, forward: Schedule) -> Schedule:
+    """A backward without the steps that a forward has done, and without what these made."""
+    shared = tuple(step for step in schedule.shared if step not in forward.shared)
+    left = _left_by(forward) - {name for step in shared if isinstance(step, Launch) for name in step.buffers}
+    return replace(schedule, shared=shared, temporaries={name: size for name, size in schedule.temporaries.items() if name not in left})
+
+
+def reads_plans(schedule: Schedule) -> bool:
+    """Whether a backward pass reads the plans that a forward leaves."""
+    return any(isinstance(step, Launch) and KEPT_PLANS in step.buffers for step in schedule.steps)
+
+
+def _left_by(forward: Schedule) -> set[str]:
+    made = {name for step in forward.shared if isinstance(step, Launch) for name in step.buffers}
+    return (made | {KEPT_PLANS}) & forward.temporaries.keys()
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one forward has left: its schedule with all its temporaries, the events of its end, and the arrays that it was made of."""
+
+    schedule: Schedule
+    temporaries: dict[str, cl.Buffer]
+    events: list[cl.Event]
+    arrays: Mapping[str, Any]
+
+    @property
+    def buffers(self) -> dict[str, cl.Buffer]:
+        """Those of the temporaries that a backward may read."""
+        return {name: self.temporaries[name] for name in _left_by(self.schedule)}
+
+    def is_of(self, arrays: Mapping[str, Any]) -> bool:
+        """Whether it was made of the same memory. It holds that memory, so none that was allocated since then can be the same."""
+        return all(_same_memory(self.arrays[name], arrays[name]) for name in DEPENDS_ON)
+
+
+def _same_memory(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if a is None or b is None or (a.shape, a.strides, a.dtype) != (b.shape, b.strides, b.dtype):
+        return False
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.ctypes.data == b.ctypes.data
+    return not isinstance(b, np.ndarray) and a.offset == b.offset and a.base_data == b.base_data
+
+
+class Kept:
+    """A place for what the last forward of a plan has left, if it was told to: until a backward takes it, or another forward comes."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._left: Left | None = None
+        self._lock = Lock()
+
+    def run_forward(
+        self, schedule: Schedule, arrays: Mapping[str, Any] | None, buffers: Mapping[str, cl.Buffer], wait_for: list[cl.Event]
+    ) -> list[cl.Event]:
+        """Enqueue a forward, and keep what it leaves for a backward of `arrays`; with None, keep nothing."""
+        self._replace(None)
+        if arrays is None:
+            return self._runner.run(schedule, buffers, wait_for)
+        temporaries, events = self._runner.start(schedule, buffers, wait_for)
+        self._replace(Left(schedule, temporaries, events, {name: arrays[name] for name in DEPENDS_ON}))
+        return list(events)
+
+    def take(self, arrays: Mapping[str, Any]) -> Left | None:
+        """What is there, if it was made of these arrays, for who runs their backward."""
+        with self._lock:
+            left = self._left
+            if left is None or not left.is_of(arrays):
+                return None
+            self._left = None
+        return left
+
+    def run_backward(
+        self, schedule: Schedule, left: Left | None, buffers: Mapping[str, cl.Buffer], wait_for: list[cl.Event]
+    ) -> list[cl.Event]:
+        """Enqueue a backward on what a forward has left, if it has; the next forward may have its temporaries then."""
+        if left is None:
+            return self._runner.run(schedule, buffers, wait_for)
+        events = self._runner.run(schedule, {**buffers, **left.buffers}, [*wait_for, *left.events])
+        self._runner.workspace.give_back(left.schedule, left.temporaries, events)
+        return events
+
+    def _replace(self, left: Left | None) -> None:
+        """Put something there, or nothing; what was there is given back."""
+        with self._lock:
+            before, self._left = self._left, left
+        if before:
+            self._runner.workspace.give_back(before.schedule, before.temporaries, before.events)
