@@ -61,6 +61,7 @@ static inline void keep_order(void) { asm volatile("bar.warp.sync -1;" ::: "memo
 static inline void common_barrier(void) { asm volatile("bar.sync 0;" ::: "memory"); }
 static inline void own_barrier(int job) { asm volatile("bar.sync %0, %1;" :: "r"(job), "n"(ITEMS) : "memory"); }
 
+<%include file="begin.cl"/>
 <%include file="weight_plans.cl"/>
 <%include file="weight_products.cl"/>
 <%include file="weight_again.cl"/>

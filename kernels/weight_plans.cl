@@ -10,12 +10,13 @@
 /* What a work-item fetches for its plans of a block: what they are made of; then how large samples may be, and with which factor. */
 typedef struct {
 % if offset_groups:
-    float y[PLANS_AT_ONCE], x[PLANS_AT_ONCE];
+    uint y[PLANS_AT_ONCE], x[PLANS_AT_ONCE];
 % endif
-    float scale[PLANS_AT_ONCE];
+    uint scale[PLANS_AT_ONCE];
 } operands_t;
 typedef struct {
-    float factor[PLANS_AT_ONCE], largest[PLANS_AT_ONCE][2];
+    float factor[PLANS_AT_ONCE];
+    uint largest[PLANS_AT_ONCE][2];
 } sizes_t;
 
 /* Of plan i of a block: whether there is one, and its unit; the first offset group of a unit. */
@@ -47,10 +48,10 @@ static inline void read_operands(
         const int g = min(first_group(first_channel, unit) + (t + i * ITEMS) / BLOCK % PLANS, SAMPLE_GROUPS - 1);
 % endif
 % if offset_groups:
-        operands->y[i] = load_offset(offset, 2 * ENTRY(g) * pixels + pixel);
-        operands->x[i] = load_offset(offset, (2 * ENTRY(g) + 1) * pixels + pixel);
+        operands->y[i] = begin_offset(offset + 2 * ENTRY(g) * pixels + pixel);
+        operands->x[i] = begin_offset(offset + (2 * ENTRY(g) + 1) * pixels + pixel);
 % endif
-        operands->scale[i] = ${"load_mask(mask, ENTRY(g) * pixels + pixel)" if has_mask else "1.0f"};
+        operands->scale[i] = ${"begin_mask(mask + ENTRY(g) * pixels + pixel)" if has_mask else "0"};
     }
 }
 
@@ -66,13 +67,13 @@ static inline void make_plans(
         const int4 where = places[t % BLOCK];
         const int n = where.x, oy = where.y, ox = where.z;
         const int tap = unit_of(first_unit, t + i * ITEMS) % TAPS;
-        const plan_t made = ${plan.made("operands->y[i]", "operands->x[i]", "operands->scale[i]")};
+        const plan_t made = ${plan.made("begun_offset(operands->y[i])", "begun_offset(operands->x[i])", "begun_mask(operands->scale[i])" if has_mask else "1.0f")};
         const plan_t real = n < 0 ? (plan_t)(PIXEL_IN_PLAN(RING_OUTSIDE), 0.0f, 0.0f, 0.0f) : made;
         plan[t + i * ITEMS] = real;
         __global const float *corner = largest + PLAN_PIXEL(real);
         sizes->factor[i] = fabs(real.y) * as_float(where.w);
-        sizes->largest[i][0] = corner[0];
-        sizes->largest[i][1] = ${"corner[width + 1]" if offset_groups else "corner[0]"};
+        sizes->largest[i][0] = begin_largest(corner);
+        sizes->largest[i][1] = ${"begin_largest(corner + width + 1)" if offset_groups else "0"};
     }
 }
 
@@ -85,7 +86,7 @@ static inline void store_most(const sizes_t *sizes, __local uint *most)
     #pragma unroll
     for (int i = 0; i < PLANS_AT_ONCE; ++i) {
         if (!has_plan(t + i * ITEMS)) break;
-        const float largest = fmax(sizes->largest[i][0], sizes->largest[i][1]);
+        const float largest = fmax(begun_largest(sizes->largest[i][0]), begun_largest(sizes->largest[i][1]));
         size = fmax(size, sizes->factor[i] <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? sizes->factor[i] * largest : INFINITY);
     }
     const uint bits = largest_of_warp(as_uint(size));
