@@ -20,7 +20,13 @@ typedef struct {
 } sizes_t;
 
 /* Of plan i of a block: whether there is one, and its unit; the first offset group of a unit. */
+% if unit == "wgmma":
+#define MY_PLAN (MY_ITEM % PLAN) /* no branch may stand where products are under way */
+#define has_plan(i) 1
+% else:
+#define MY_PLAN MY_ITEM
 static inline int has_plan(int i) { return PLAN % ITEMS == 0 || i < PLAN; }
+% endif
 static inline int unit_of(int first_unit, int i) { return min(first_unit + i / (PLANS * BLOCK), CHUNKS * TAPS - 1); }
 static inline int first_group(int first_channel, int unit) { return (first_channel + unit / TAPS * UNIT) / SAMPLE_CHANNELS; }
 
@@ -34,7 +40,7 @@ static inline void read_operands(
 % endif
     __local const int4 *places, int first_unit, int first_channel, int out_height, int out_width, operands_t *operands)
 {
-    const int t = MY_ITEM;
+    const int t = MY_PLAN;
     #pragma unroll
     for (int i = 0; i < PLANS_AT_ONCE; ++i) {
         if (!has_plan(t + i * ITEMS)) break;
@@ -60,7 +66,7 @@ static inline void make_plans(
     const operands_t *operands, __global const float *restrict largest, __local const int4 *places, __local plan_t *plan,
     int first_unit, int height, int width, sizes_t *sizes)
 {
-    const int t = MY_ITEM;
+    const int t = MY_PLAN;
     #pragma unroll
     for (int i = 0; i < PLANS_AT_ONCE; ++i) {
         if (!has_plan(t + i * ITEMS)) break;
@@ -80,7 +86,7 @@ static inline void make_plans(
 /* The largest magnitude that a block's samples may have, times their pixels' factors; infinite where that is in doubt. */
 static inline void store_most(const sizes_t *sizes, __local uint *most)
 {
-    const int t = MY_ITEM;
+    const int t = MY_PLAN;
     if (!has_plan(t)) return; /* a whole warp */
     float size = 0.0f;
     #pragma unroll
@@ -90,5 +96,5 @@ static inline void store_most(const sizes_t *sizes, __local uint *most)
         size = fmax(size, sizes->factor[i] <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? sizes->factor[i] * largest : INFINITY);
     }
     const uint bits = largest_of_warp(as_uint(size));
-    if (t % 32 == 0) atomic_max(most, bits);
+    if (MY_ITEM % 32 == 0) atomic_max(most, bits);
 }
