@@ -117,7 +117,7 @@ VARIANTS = (
         suits=lambda request, device: device.kind == "cpu",
     ),
     backward_grouped.WEIGHT,
-    backward_weight_matrix.VARIANT,
+    *backward_weight_matrix.VARIANTS,
     backward_weight_tile.VARIANT,
     Variant("plain", lambda request, device: None, _tiles, _plain_schedule, guarded=False),
 )

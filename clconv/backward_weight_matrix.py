@@ -1,5 +1,6 @@
 """The backward pass for weight and bias by NVIDIA's matrix units, halves in, float32 sums."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,16 +47,18 @@ def _unit(problem: Problem) -> int:
     return _LANES * _vec(problem)
 
 
-def _supports(request: Request, device: "Device") -> str | None:
+def _supports(unit: str, request: Request, device: "Device") -> str | None:
     problem = request.problem
-    if "mma" not in device.matrix_units:
-        return "the device has no mma"
+    if unit not in device.matrix_units:
+        return f"the device has no {unit}"
     if problem.dtype == "float64":
         return "it multiplies halves, which float64 can't be cut into"
     vec = _vec(problem)
     if problem.group_in % vec or (problem.in_channels // problem.sample_groups) % vec:
         return f"it reads {vec} channels at a time, and groups of them are no multiple of that"
-    if not _candidates(request, device):
+    if unit == "wgmma" and _plans(problem) > 1:
+        return "offset groups are so many that plans, not products, take its time"
+    if not _candidates(unit, request, device):
         return f"no tile fits {device.max_work_group} work-items and {device.local_memory} bytes of local memory"
     return refuses_ring(problem)
 
@@ -71,13 +74,20 @@ def _local_bytes(problem: Problem, tile: Tile) -> int:
     return plans + 2 * 2 * parts(problem) * block * (tile["units"] * _unit(problem) + tile["tile_out"]) + 32
 
 
-def _candidates(request: Request, device: "Device") -> tuple[Tile, ...]:
+def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     problem = request.problem
     outs = (64,) if problem.group_out <= 64 else (128, 64)
     units, block = 128 // _unit(problem), 8 * _vec(problem)
-    tiles = [Tile.of(tile_out=tile_out, units=units, block=block, warp_out=32, items=256) for tile_out in outs]
+    tiles = [
+        Tile.of(tile_out=tile_out, units=units * (128 // tile_out if unit == "wgmma" else 1), block=block, items=256) for tile_out in outs
+    ]
     most = min(device.max_work_group, device.max_work_items[0])
-    return tuple(tile for tile in tiles if 2 * tile["items"] <= most and _local_bytes(problem, tile) <= device.local_memory)
+    return tuple(tile for tile in tiles if _items(unit, tile) <= most and _local_bytes(problem, tile) <= device.local_memory)
+
+
+def _items(unit: str, tile: Tile) -> int:
+    """Work-items of a work-group: those that multiply, and those that sample."""
+    return tile["items"] * 2 if unit == "mma" else tile["items"] * 3 // 2
 
 
 def _tiles(problem: Problem, tile: Tile) -> int:
@@ -86,39 +96,43 @@ def _tiles(problem: Problem, tile: Tile) -> int:
     return problem.groups * ceil_div(problem.group_out, tile["tile_out"]) * ceil_div(units, tile["units"])
 
 
-def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Schedule:
     problem = request.problem
     if "weight" not in request.needs:
-        return Schedule("mma", tile, *bias_steps(request, device))
+        return Schedule(unit, tile, *bias_steps(request, device))
     transpose, ring = ring_last(problem, device, DOUBT_BITS[parts(problem)])
     blocks, tiles = ceil_div(problem.out_pixels, tile["block"]), _tiles(problem, tile)
     workers = min(device.compute_units, blocks * tiles)
     pack, packed, sums = _pack(request, tile, blocks)
     segments = (workers + tiles - 1) * tile["tile_out"] * tile["units"] * _unit(problem)
-    partial = {"partial_weight": segments * accumulator_bytes(problem)}
+    sums_of_pieces = {"partial_weight": segments * accumulator_bytes(problem)}
 
-    way: dict[str, Value] = {"vec": _vec(problem), **dict(tile.sizes)}
+    way: dict[str, Value] = {"unit": unit, "vec": _vec(problem), **dict(tile.sizes)}
     halves = packed["scratch"] // 2
     special = specialisation(problem) | {"wide": ring_wide(problem) or max(halves, segments) >= 1 << 31}
     product: dict[str, Value] = {
-        "unit": "mma", "parts": parts(problem), "plans": _plans(problem), "channels_at_once": _vec(problem),
-        "outs": _outs(problem, tile), "planned": bool(kept_plans(request)),
+        "parts": parts(problem), "plans": _plans(problem), "channels_at_once": _vec(problem), "outs": _outs(problem, tile),
+        "planned": bool(kept_plans(request)),
     }  # fmt: skip
-    items = 2 * tile["items"]
+    items = _items(unit, tile)
     reads = ("grad_output", *packed, "input_ring", "input_sizes", *(kept_plans(request) or present(problem, "offset", "mask")))
     launch = Launch(
-        Kernel.of("backward_weight_matrix", {**product, **way, **special}), (*reads, *partial), sizes(problem), (workers * items,), (items,)
+        Kernel.of("backward_weight_matrix" if unit == "mma" else "backward_weight_wgmma", {**product, **way, **special}),
+        (*reads, *sums_of_pieces),
+        sizes(problem),
+        (workers * items,),
+        (items,),
     )
     quads = tile["tile_out"] * tile["units"] * _unit(problem) // 4
     reduce = Launch(
         Kernel.of("reduce_weight_tiles", {**way, "reduce_items": _REDUCE_ITEMS, **weight_specialisation(problem), "wide": special["wide"]}),
-        (*partial, "grad_weight"),
+        (*sums_of_pieces, "grad_weight"),
         (np.int32(blocks), np.int32(workers)),
         (quads, tiles),
         (_REDUCE_ITEMS, 1),
     )
     steps: tuple[Step, ...] = (pack, *_bias(problem, blocks, *sums), launch, reduce)
-    return Schedule("mma", tile, steps, ring | packed | sums | partial, (transpose,))
+    return Schedule(unit, tile, steps, ring | packed | sums | sums_of_pieces, (transpose,))
 
 
 def _bias(problem: Problem, blocks: int, *sums: str) -> tuple[Launch, ...]:
@@ -151,5 +165,14 @@ def _pack(request: Request, tile: Tile, blocks: int) -> tuple[Launch, dict[str, 
     return Launch(kernel, ("grad_output", *temporaries, *sums), sizes(problem), size, (_PACK_ITEMS, 1)), temporaries, sums
 
 
-VARIANT = Variant("mma", _supports, _candidates, _schedule, suits=lambda request, device: fills_tile(request.problem))
-"""The weight's and the bias's gradient; deterministic."""
+VARIANTS = tuple(
+    Variant(
+        unit,
+        partial(_supports, unit),
+        partial(_candidates, unit),
+        partial(_schedule, unit),
+        suits=lambda request, device: fills_tile(request.problem),
+    )
+    for unit in ("wgmma", "mma")
+)
+"""The weight's and the bias's gradient, fastest first; deterministic."""

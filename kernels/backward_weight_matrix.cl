@@ -33,34 +33,8 @@ passes = block * units // (items // 8)
 <%include file="weight_tile.cl"/>
 <%include file="grad_octets.cl"/>
 <%include file="matrix_nvidia.cl"/>
-#define MY_ITEM ((int)get_local_id(0) % ITEMS) /* among those of the same job */
-#define PLANS ${plans}
+<%include file="weight_common.cl"/>
 #define PASSES ${passes}
-#define SAMPLES (PARTS * BLOCK * COLUMNS / 8)
-#define GRADS (PARTS * TILE_OUT * BLOCK / 8)
-#define LEAST 0x1p-96f /* of a block's largest sample, or zero */
-#define MOST 0x1p100f
-
-/* The bits of the largest among a warp's lanes. */
-static inline uint largest_of_warp(uint bits)
-{
-    uint most;
-    asm volatile("redux.sync.max.u32 %0, %1, -1;" : "=r"(most) : "r"(bits));
-    return most;
-}
-
-/* A load that is begun here, and what it isn't moved across: left alone, NVIDIA's assembler fetches late. */
-static inline uint4 load_now(__global const void *from)
-{
-    uint4 all;
-    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(all.s0), "=r"(all.s1), "=r"(all.s2), "=r"(all.s3) : "l"(from) : "memory");
-    return all;
-}
-static inline void keep_order(void) { asm volatile("bar.warp.sync -1;" ::: "memory"); }
-
-/* Barriers of all work-items, and of those of one job. */
-static inline void common_barrier(void) { asm volatile("bar.sync 0;" ::: "memory"); }
-static inline void own_barrier(int job) { asm volatile("bar.sync %0, %1;" :: "r"(job), "n"(ITEMS) : "memory"); }
 
 <%include file="weight_plans.cl"/>
 <%include file="weight_products.cl"/>
@@ -122,9 +96,6 @@ static inline void store_samples(
 % endfor
 }
 
-/* By what a block's samples are scaled. */
-static inline float block_scale(uint most) { return scale_for(fmax(as_float(most), LEAST)); }
-
 <%def name="read_operands(b)">\
 read_operands(${plan.given()}places + (${b}) % 8 * BLOCK, first_unit, first_channel, out_height, out_width, &operands)\
 </%def>\
@@ -138,23 +109,7 @@ fetch(ring, plan + (${b}) % 4 * PLAN, ${pass_}, first_unit, first_channel, below
 store_samples(raw + (${pass_}) * ${corners}, plan + (${b}) % 4 * PLAN, places + (${b}) % 8 * BLOCK, block_scale(most[(${b}) % 8]), ${pass_},
                                       first_unit, first_channel, samples + (${b}) % 2 * SAMPLES)\
 </%def>\
-/* Begin to copy the gradients of a block to local memory; and the places of some. */
-static inline void fetch_grads(__global const uint4 *restrict packed, index_t group_block, int tile_out, __local uint4 *grads)
-{
-    const int t = MY_ITEM;
-    __global const uint4 *from = packed + group_block * (PARTS * OUTS * BLOCK / 8) + tile_out * (BLOCK / 8);
-    #pragma unroll
-    for (int k = 0; k < GRADS / ITEMS; ++k) {
-        const int i = t + k * ITEMS;
-        copy_ahead(grads + i, from + i / (GRADS / PARTS) * (OUTS * BLOCK / 8) + i % (GRADS / PARTS));
-    }
-}
-static inline void fetch_places(__global const uint4 *restrict all_places, index_t block, index_t last_block, int group, __local int4 *places)
-{
-    const int t = MY_ITEM;
-    if (t < BLOCK) copy_ahead((__local uint4 *)places + t, all_places + (min(block, last_block) * GROUPS + group) * BLOCK + t);
-}
-
+<%include file="weight_copies.cl"/>
 __kernel __attribute__((reqd_work_group_size(2 * ITEMS, 1, 1)))
 void backward_weight_matrix(
     __global const data_t *restrict grad_output,

@@ -28,14 +28,14 @@ void reduce_weight_tiles(__global const float4 *restrict partial, __global data_
 
     const int t = quad % ITEMS, fragment = quad / ITEMS;
     const int group = tile / (OUT_TILES * COLUMN_TILES);
-    const int out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT + warp_out(t) + fragment % ROW_FRAGMENTS * 16 + lane_out(t);
-    const int column = warp_column(t) + fragment / ROW_FRAGMENTS * 8 + lane_column(t);
-    const int unit = tile % COLUMN_TILES * UNITS + column / UNIT;
-    const int c = unit / TAPS * UNIT + column % UNIT;
-    const index_t to = ((index_t)(group * GROUP_OUT + out) * GROUP_IN + c) * TAPS + unit % TAPS;
-% for r in range(2):
-% for q in range(2):
-    if (out + ${8 * r} < GROUP_OUT && c + ${q} < GROUP_IN) store_data(grad_weight, to + ${8 * r} * GROUP_IN * TAPS + ${q} * TAPS, sum.s${2 * r + q});
-% endfor
+% for i in range(4):
+    {
+        const int at = 4 * fragment + ${i};
+        const int out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT + first_out(t) + 8 * ROW_OF(at);
+        const int unit = tile % COLUMN_TILES * UNITS + column_of(t, at) / UNIT;
+        const int c = unit / TAPS * UNIT + column_of(t, at) % UNIT;
+        const index_t to = ((index_t)(group * GROUP_OUT + out) * GROUP_IN + c) * TAPS + unit % TAPS;
+        if (out < GROUP_OUT && c < GROUP_IN) store_data(grad_weight, to, sum.s${i});
+    }
 % endfor
 }

@@ -38,15 +38,12 @@ static inline void add_again(
             float factor[2 * ROW_FRAGMENTS];
             #pragma unroll
             for (int r = 0; r < 2 * ROW_FRAGMENTS; ++r) {
-                const int out = tile_out + warp_out(t) + lane_out(t) + 8 * r;
+                const int out = tile_out + first_out(t) + 8 * r;
                 factor[r] = out < GROUP_OUT ? load_data(from, out * pixels) : 0.0f;
             }
-            __local const float *row = panel + pixel * COLUMNS + warp_column(t) + lane_column(t);
+            __local const float *row = panel + pixel * COLUMNS;
             #pragma unroll
-            for (int s = 0; s < TOTAL_QUADS; ++s)
-                #pragma unroll
-                for (int i = 0; i < 4; ++i)
-                    total[4 * s + i] = fma(factor[s % ROW_FRAGMENTS * 2 + i / 2], row[s / ROW_FRAGMENTS * 8 + i % 2], total[4 * s + i]);
+            for (int i = 0; i < 4 * TOTAL_QUADS; ++i) total[i] = fma(factor[ROW_OF(i)], row[column_of(t, i)], total[i]);
         }
     }
 }

@@ -13,17 +13,24 @@ typedef struct {
     plan_t made[PLANS_AT_ONCE];
 % else:
 % if offset_groups:
-    float y[PLANS_AT_ONCE], x[PLANS_AT_ONCE];
+    uint y[PLANS_AT_ONCE], x[PLANS_AT_ONCE];
 % endif
-    float scale[PLANS_AT_ONCE];
+    uint scale[PLANS_AT_ONCE];
 % endif
 } operands_t;
 typedef struct {
-    float factor[PLANS_AT_ONCE], largest[PLANS_AT_ONCE][2];
+    float factor[PLANS_AT_ONCE];
+    uint largest[PLANS_AT_ONCE][2];
 } sizes_t;
 
 /* Of plan i of a block: whether there is one, and its unit; the first offset group of a unit. */
+% if unit == "wgmma":
+#define MY_PLAN (MY_ITEM % PLAN) /* no branch may stand where products are under way */
+#define has_plan(i) 1
+% else:
+#define MY_PLAN MY_ITEM
 static inline int has_plan(int i) { return PLAN % ITEMS == 0 || i < PLAN; }
+% endif
 static inline int unit_of(int first_unit, int i) { return min(first_unit + i / (PLANS * BLOCK), CHUNKS * TAPS - 1); }
 static inline int first_group(int first_channel, int unit) { return (first_channel + unit / TAPS * UNIT) / SAMPLE_CHANNELS; }
 
@@ -32,7 +39,7 @@ static inline void read_operands(
 ${plan.operands()}\
     __local const int4 *places, int first_unit, int first_channel, int out_height, int out_width, operands_t *operands)
 {
-    const int t = MY_ITEM;
+    const int t = MY_PLAN;
     #pragma unroll
     for (int i = 0; i < PLANS_AT_ONCE; ++i) {
         if (!has_plan(t + i * ITEMS)) break;
@@ -49,10 +56,10 @@ ${plan.operands()}\
         operands->made[i] = ${plan.kept("g")};
 % else:
 % if offset_groups:
-        operands->y[i] = load_offset(offset, 2 * ENTRY(g) * pixels + pixel);
-        operands->x[i] = load_offset(offset, (2 * ENTRY(g) + 1) * pixels + pixel);
+        operands->y[i] = begin_offset(offset + 2 * ENTRY(g) * pixels + pixel);
+        operands->x[i] = begin_offset(offset + (2 * ENTRY(g) + 1) * pixels + pixel);
 % endif
-        operands->scale[i] = ${"load_mask(mask, ENTRY(g) * pixels + pixel)" if has_mask else "1.0f"};
+        operands->scale[i] = ${"begin_mask(mask + ENTRY(g) * pixels + pixel)" if has_mask else "0"};
 % endif
     }
 }
@@ -62,7 +69,7 @@ static inline void make_plans(
     const operands_t *operands, __global const float *restrict largest, __local const int4 *places, __local plan_t *plan,
     int first_unit, int height, int width, sizes_t *sizes)
 {
-    const int t = MY_ITEM;
+    const int t = MY_PLAN;
     #pragma unroll
     for (int i = 0; i < PLANS_AT_ONCE; ++i) {
         if (!has_plan(t + i * ITEMS)) break;
@@ -72,28 +79,28 @@ static inline void make_plans(
         const int oy = where.y, ox = where.z;
         const int tap = unit_of(first_unit, t + i * ITEMS) % TAPS;
 % endif
-        const plan_t made = ${"operands->made[i]" if planned else plan.made("operands->y[i]", "operands->x[i]", "operands->scale[i]")};
+        const plan_t made = ${"operands->made[i]" if planned else plan.made("begun_offset(operands->y[i])", "begun_offset(operands->x[i])", "begun_mask(operands->scale[i])" if has_mask else "1.0f")};
         const plan_t real = n < 0 ? (plan_t)(PIXEL_IN_PLAN(RING_OUTSIDE), 0.0f, 0.0f, 0.0f) : made;
         plan[t + i * ITEMS] = real;
         __global const float *corner = largest + PLAN_PIXEL(real);
         sizes->factor[i] = fabs(real.y) * as_float(where.w);
-        sizes->largest[i][0] = corner[0];
-        sizes->largest[i][1] = ${"corner[width + 1]" if offset_groups else "corner[0]"};
+        sizes->largest[i][0] = begin_largest(corner);
+        sizes->largest[i][1] = ${"begin_largest(corner + width + 1)" if offset_groups else "0"};
     }
 }
 
 /* The largest magnitude that a block's samples may have, times their pixels' factors; infinite where that is in doubt. */
 static inline void store_most(const sizes_t *sizes, __local uint *most)
 {
-    const int t = MY_ITEM;
+    const int t = MY_PLAN;
     if (!has_plan(t)) return; /* a whole warp */
     float size = 0.0f;
     #pragma unroll
     for (int i = 0; i < PLANS_AT_ONCE; ++i) {
         if (!has_plan(t + i * ITEMS)) break;
-        const float largest = fmax(sizes->largest[i][0], sizes->largest[i][1]);
+        const float largest = fmax(begun_largest(sizes->largest[i][0]), begun_largest(sizes->largest[i][1]));
         size = fmax(size, sizes->factor[i] <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? sizes->factor[i] * largest : INFINITY);
     }
     const uint bits = largest_of_warp(as_uint(size));
-    if (t % 32 == 0) atomic_max(most, bits);
+    if (MY_ITEM % 32 == 0) atomic_max(most, bits);
 }

@@ -1,9 +1,10 @@
-/* How backward_weight_matrix cuts grad_weight into tiles, and who has which of their sums.
+/* How backward_weight_matrix and backward_weight_wgmma cut grad_weight into tiles, and who has which of their sums.
  *
  * A unit is UNIT neighbouring channels of a group at one tap: 8 lanes of VEC. A tile is TILE_OUT outputs times UNITS units of a group, in the
- * order (chunk of channels, tap), so that the taps of a tile read the same pixels' same channels, which stay in the cache. Warp w sums
- * WARP_OUT outputs of WARP_COLUMNS columns in fragments of 16 x 8. Its lane has TOTAL_QUADS quads, of fragment (q % ROW_FRAGMENTS,
- * q / ROW_FRAGMENTS): rows l / 4 and l / 4 + 8, of each columns 2 * (l % 4) and the next.
+ * order (chunk of channels, tap), so that the taps of a tile read the same pixels' same channels, which stay in the cache. With mma, warp w
+ * sums WARP_OUT outputs of WARP_COLUMNS columns in fragments of 16 x 8. Its lane has TOTAL_QUADS quads, of fragment (q % ROW_FRAGMENTS,
+ * q / ROW_FRAGMENTS): rows l / 4 and l / 4 + 8, of each columns 2 * (l % 4) and the next. With wgmma, a team of four warps sums 64 outputs of
+ * TEAM_COLUMNS columns, each warp 16 of them, and column 8 * j + i of a unit is its channel VEC * i + j, as the samples' lanes store them.
  *
  * The work is a line of TILES * blocks pieces, block after block of one tile after another. Worker w of W has pieces [w * all / W,
  * (w + 1) * all / W), and what it sums of tile t is segment w + t: no two of these are the same. */
@@ -13,23 +14,39 @@
 #define UNITS ${units}
 #define COLUMNS (UNITS * UNIT)
 #define TILE_OUT ${tile_out}
-#define WARP_OUT ${warp_out}
+% if unit == "wgmma":
+#define ROW_FRAGMENTS 1
+#define TEAM_COLUMNS 128
+#define TOTAL_QUADS (TEAM_COLUMNS / 8)
+% else:
+#define WARP_OUT 32
 #define WARPS_OUT (TILE_OUT / WARP_OUT)
 #define WARP_COLUMNS (COLUMNS / (WARPS / WARPS_OUT))
 #define ROW_FRAGMENTS (WARP_OUT / 16)
 #define COLUMN_FRAGMENTS (WARP_COLUMNS / 8)
 #define TOTAL_QUADS (ROW_FRAGMENTS * COLUMN_FRAGMENTS)
+% endif
 #define BLOCK ${block}
 #define CHUNKS ((GROUP_IN + UNIT - 1) / UNIT)
 #define OUT_TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
 #define COLUMN_TILES ((CHUNKS * TAPS + UNITS - 1) / UNITS)
 #define TILES (GROUPS * OUT_TILES * COLUMN_TILES)
 
-/* Where in its tile: the outputs and the columns of a work-item's warp, and its own first output and column of a fragment. */
+/* Where in its tile sum i of a work-item is: its row of 2 * ROW_FRAGMENTS, which are 8 outputs apart, from the first; and its column. */
+#define ROW_OF(i) ((i) / 4 % ROW_FRAGMENTS * 2 + (i) % 4 / 2)
+% if unit == "wgmma":
+static inline int first_out(int t) { return t / 128 % (TILE_OUT / 64) * 64 + t % 128 / 32 * 16 + t % 32 / 4; }
+static inline int column_of(int t, int i)
+{
+    const int octet = t / 128 / (TILE_OUT / 64) * (TEAM_COLUMNS / 8) + i / 4;
+    return octet / ${vec} * UNIT + (t % 4 * 2 + i % 2) * ${vec} + octet % ${vec};
+}
+% else:
 static inline int warp_out(int t) { return t / 32 % WARPS_OUT * WARP_OUT; }
 static inline int warp_column(int t) { return t / 32 / WARPS_OUT * WARP_COLUMNS; }
-static inline int lane_out(int t) { return t % 32 / 4; }
-static inline int lane_column(int t) { return t % 4 * 2; }
+static inline int first_out(int t) { return warp_out(t) + t % 32 / 4; }
+static inline int column_of(int t, int i) { return warp_column(t) + i / 4 / ROW_FRAGMENTS * 8 + t % 4 * 2 + i % 2; }
+% endif
 
 /* The first piece of a worker. */
 static inline long first_piece(int worker, int workers, long all) { return worker * all / workers; }

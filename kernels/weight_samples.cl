@@ -1,0 +1,99 @@
+## Samples of backward_weight_wgmma: the corners that are fetched, and halves in local memory as wgmma reads them, pixels innermost.
+## Needs plan, matrix_nvidia, weight_tile and the names of backward_weight_wgmma.
+<% corners = 4 if offset_groups else 1 %>\
+/* Of 4 neighbouring pixels a work-item samples VEC channels; 32 of them 16 pixels' unit of channels. A warp's place in set `set` of these:
+ * its unit in the tile, and its lane's first pixel of the block. */
+static inline int set_unit(int set) { return (set * SAMPLE_WARPS + MY_ITEM / 32) / (BLOCK / 16); }
+static inline int set_pixel(int set) { return (set * SAMPLE_WARPS + MY_ITEM / 32) % (BLOCK / 16) * 16 + MY_ITEM % 32 / 8 * 4; }
+
+/* Its first channel in the group, and where plans for that lie. */
+static inline int set_channel(int set, int first_unit)
+{
+    return min(min(first_unit + set_unit(set), CHUNKS * TAPS - 1) / TAPS * UNIT + MY_ITEM % 8 * VEC, GROUP_IN - VEC);
+}
+static inline int set_plan(int set, int first_unit, int first_channel)
+{
+    const int unit = min(first_unit + set_unit(set), CHUNKS * TAPS - 1);
+    const int g = PLANS > 1 ? (first_channel + set_channel(set, first_unit)) / SAMPLE_CHANNELS - first_group(first_channel, unit) : 0;
+    return (set_unit(set) * PLANS + g) * BLOCK + set_pixel(set);
+}
+
+/* Begin to fetch the corners of pixels 2 * pair and the next of a set. */
+static inline void fetch(
+    __global const data_t *restrict ring, __local const plan_t *plan, int set, int pair, int first_unit, int first_channel, long below,
+    uint4 *raw)
+{
+    __global const data_t *first = ring + first_channel + set_channel(set, first_unit);
+    __local const plan_t *of_set = plan + set_plan(set, first_unit, first_channel) + 2 * pair;
+    (void)below; /* an ordinary convolution has one corner */
+% for p in range(2):
+    {
+        __global const data_t *from = first + (ulong)(uint)PLAN_PIXEL(of_set[${p}]) * IN_CHANNELS;
+% for corner in range(corners):
+        raw[(2 * pair + ${p}) * ${corners} + ${corner}] = load_now(from + ${("0", "IN_CHANNELS", "below", "below + IN_CHANNELS")[corner]});
+% endfor
+    }
+% endfor
+}
+
+<%def name="blended(corner, i, value)">\
+v[${i}] = ${("fma(weight[%d], %s, v[%d])" % (corner, value, i)) if corner else "weight[0] * %s" % value};\
+</%def>\
+static inline void blend_corners(const uint4 *raw, plan_t p, float *v)
+{
+% if offset_groups:
+    const float bottom = p.y * p.z, top = p.y - bottom;
+    const float weight[4] = {top - top * p.w, top * p.w, bottom - bottom * p.w, bottom * p.w};
+% else:
+    const float weight[1] = {p.y};
+% endif
+% for corner in range(corners):
+% for i in range(4):
+% if dtype == "float32":
+    ${blended(corner, i, "as_float(raw[%d].s%d)" % (corner, i))}
+% else:
+    const float2 pair_${corner}_${i} = widen(raw[${corner}].s${i});
+    ${blended(corner, 2 * i, "pair_%d_%d.x" % (corner, i))}
+    ${blended(corner, 2 * i + 1, "pair_%d_%d.y" % (corner, i))}
+% endif
+% endfor
+% endfor
+}
+
+/* What was fetched of a pair of pixels as halves: halves[part][channel][pair]. */
+static inline void sample(
+    const uint4 *raw, __local const plan_t *plan, __local const int4 *places, float scale, int set, int pair, int first_unit, int first_channel,
+    uint *halves)
+{
+    const int pixel = set_pixel(set) + 2 * pair;
+    float v[2][VEC];
+    #pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        plan_t p = plan[set_plan(set, first_unit, first_channel) + 2 * pair + i];
+        p.y = p.y * as_float(places[pixel + i].w) * scale;
+        blend_corners(raw + (2 * pair + i) * ${corners}, p, v[i]);
+    }
+    #pragma unroll
+    for (int c = 0; c < VEC; ++c) {
+        const float first = v[0][c], second = v[1][c];
+% if parts == 2:
+        const float high_0 = as_float(as_uint(first) & 0xffffe000u), high_1 = as_float(as_uint(second) & 0xffffe000u);
+        halves[2 * c + pair] = two_halves(high_0, high_1);
+        halves[2 * (VEC + c) + pair] = two_halves(first - high_0, second - high_1);
+% else:
+        halves[2 * c + pair] = two_halves(first, second);
+% endif
+    }
+}
+
+/* A set's halves to local memory. */
+static inline void store_samples(const uint *halves, int set, __local uint4 *samples)
+{
+    const int pixel = set_pixel(set);
+    __local uint2 *to = (__local uint2 *)(samples + set_unit(set) * (VEC * BLOCK) + pixel / 8 * 8 + MY_ITEM % 8) + pixel % 8 / 4;
+    #pragma unroll
+    for (int part = 0; part < PARTS; ++part)
+        #pragma unroll
+        for (int c = 0; c < VEC; ++c)
+            to[(part * (COLUMNS * BLOCK / 8) + c * BLOCK) * 2] = (uint2)(halves[2 * (part * VEC + c)], halves[2 * (part * VEC + c) + 1]);
+}
