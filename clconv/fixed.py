@@ -34,9 +34,7 @@ _MARGIN, _WINDOW = 6, 2048
 """Of the window in which samples meet: pixels that it is wider to each side than without offsets, and its most pixels, 8 bytes each."""
 
 
-NOT_FIXED: dict[str, Value] = {
-    "integers": "carry", "fixed_bits": 0, "few_weight": 0, "weight_units": 1, "fixed_block": 1, "fixed_lanes": 1, "corners": 4,
-}  # fmt: skip
+NOT_FIXED: dict[str, Value] = {"integers": "carry", "fixed_bits": 0, "few_weight": 0, "weight_units": 1, "fixed_block": 1, "corners": 4}
 """Template arguments of a kernel that sums in another way."""
 
 
@@ -85,7 +83,6 @@ def fixed_sums(problem: Problem, device: "Device") -> FixedSums:
     way: dict[str, Value] = {
         "integers": device.atomic_int64, "fixed_bits": fixed_bits(problem), "few_weight": _few_weight(problem),
         "weight_units": _units(problem), "fixed_block": _block(problem), "corners": 4 if problem.offset_groups else 1, "atomic": "cas",
-        "fixed_lanes": max(1, min(_block(problem), problem.in_channels // problem.sample_groups) // 4),
     }  # fmt: skip
     size = 1 << (lanes(device, 256).bit_length() - 1)
     zeros = tuple(Fill(name) for name in ("grad_sums", "grad_marks", "grad_reach"))

@@ -253,8 +253,7 @@ ${plan.operands()}\
 % endif
 % endif
 % if needs_input:
-                    const int there = PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE;
-                    if (!heap) add_to_corners(to, at, PAIR(rows) + i, column[rows][i], width, there);
+                    if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap) add_to_corners(to, at, PAIR(rows) + i, column[rows][i], width);
 % endif
                 }
             }

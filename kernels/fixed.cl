@@ -17,9 +17,7 @@
 #define FIXED_FIRST(c) ((c) / FIXED_BLOCK * FIXED_BLOCK)
 #define FIXED_PLACE(c) (FIXED_BLOCK >= 4 ? FIXED_FIRST(c) + (c) % 4 * FIXED_QUADS + (c) / 4 % FIXED_QUADS : (c))
 #define FIXED_QUADS ((FIXED_BLOCK + 3) / 4)
-#define FIXED_LANES ${fixed_lanes} /* quads of a block that have one sample: their pairs lie together */
-#define FIXED_SAMPLE(c) (FIXED_FIRST(c) + (c) / 4 % FIXED_QUADS / FIXED_LANES * 2 * FIXED_LANES)
-#define FIXED_PAIR(c) (FIXED_BLOCK >= 4 ? FIXED_SAMPLE(c) + (c) % 4 / 2 * FIXED_LANES + (c) / 4 % FIXED_LANES : FIXED_FIRST(c))
+#define FIXED_PAIR(c) (FIXED_FIRST(c) + (FIXED_BLOCK >= 4 ? (c) % 4 / 2 * FIXED_QUADS + (c) / 4 % FIXED_QUADS : 0))
 #define FIXED_MARKS ((IN_CHANNELS + 15) / 16)
 #define FEW_WEIGHT ${few_weight}
 #define WEIGHT_UNITS ${weight_units}

@@ -12,25 +12,15 @@ static inline void fixed_add_each(__global ulong *sums, __global uint *marks, in
     }
 }
 
-/* Whether all goes the short way, as it does most often: few samples reach all corners, and everything is finite and far from the smallest
- * numbers. Then a weight times a pixel's scale is finite too, for |scaled| is at most the norm of the pixel's grad_output. */
-static inline int fixed_is_simple(float mask, uchar4 ways, float4 scaled)
-{
-    const uint few = ${"0x80808080u" if corners == 4 else "0x80u"};
-    const float size = fabs(scaled.s0) + fabs(scaled.s1) + fabs(scaled.s2) + fabs(scaled.s3);
-    return (as_uint(ways) & few) == few && size >= 0x1p-90f && fabs(mask) * size <= FLT_MAX;
-}
-
-static inline int fixed_is_nothing(float mask, float4 column)
-{
-    return mask * (fabs(column.s0) + fabs(column.s1) + fabs(column.s2) + fabs(column.s3)) == 0.0f;
-}
-
 /* Add a column, of channels c .. c + 4, to all corners of its sample. */
 static inline void fixed_add_corners(__global ulong *sums, __global uint *marks, int c, plan_t its, uchar4 ways, float4 column, float4 scales, int width)
 {
+    /* Most often few samples reach all corners, and everything is finite and far from the smallest numbers: as |scaled| is at most the norm of
+     * the pixel's grad_output, `by` is finite then. */
     const float4 scaled = column * scales;
-    if (fixed_is_simple(its.y, ways, scaled)) {
+    const float size = fabs(scaled.s0) + fabs(scaled.s1) + fabs(scaled.s2) + fabs(scaled.s3);
+    const uint few = ${"0x80808080u" if corners == 4 else "0x80u"};
+    if ((as_uint(ways) & few) == few && size >= 0x1p-90f && fabs(its.y) * size <= FLT_MAX) {
         const sample_t s = planned_sample(its, 0);
         __global ulong *first = sums + (index_t)PLAN_PIXEL(its) * IN_CHANNELS;
 % for corner in range(corners):
@@ -39,6 +29,6 @@ static inline void fixed_add_corners(__global ulong *sums, __global uint *marks,
 % endfor
         return;
     }
-    if (fixed_is_nothing(its.y, column)) return;
+    if (its.y * (fabs(column.s0) + fabs(column.s1) + fabs(column.s2) + fabs(column.s3)) == 0.0f) return;
     fixed_add_each(sums, marks, c, its, ways, column, scales, width);
 }

@@ -3,10 +3,9 @@ typedef struct {
     __global float *ring; /* at the lane's channel of pixel 0 */
 } target_t;
 
-/* A quad of the warp's pixel `in_warp`, to the corners of its sample, if it is `there`. */
-static inline void add_to_corners(target_t to, plan_t its, int in_warp, float4 column, int width, int there)
+/* A quad of the warp's pixel `in_warp`, to the corners of its sample. */
+static inline void add_to_corners(target_t to, plan_t its, int in_warp, float4 column, int width)
 {
-    if (!there) return;
     const sample_t s = planned_sample(its, 0);
     __global float *corner = to.ring + (index_t)PLAN_PIXEL(its) * IN_CHANNELS;
     (void)in_warp;

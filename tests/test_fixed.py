@@ -86,8 +86,8 @@ def test_ways_to_add_integers(variant: Variant, case: Case, integers: str, devic
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("weight", [0, 5, 1000])
-@pytest.mark.parametrize("case", _CASES, ids=lambda case: f"{case.name}-{case.offsets}")
+@pytest.mark.parametrize("weight", [0, 5])
+@pytest.mark.parametrize("case", [case for case in _CASES if "steep" in case.name or case.data == "strange"], ids=lambda case: case.name)
 @pytest.mark.parametrize("name", ["grouped", "mma", "tile", "plain"])
 def test_few_and_many_terms(name: str, case: Case, weight: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """With few terms allowed, pixels of both forms lie side by side."""
