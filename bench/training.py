@@ -195,7 +195,7 @@ def main() -> None:
         spread = f"{1e3 * run.q1:.3f} to {1e3 * run.q3:.3f}"
         print(f"{run.system:12s} {1e3 * run.seconds:8.3f} ms a step ({spread}), error {run.errors[0]:.3g} -> {run.errors[-1]:.3g}")
     if options.json:
-        versions = {run.system: version(run.system) for run in runs}
+        versions = {"clconv": clconv.__version__} | ({"torchvision": version("torchvision")} if options.against else {})
         facts = {"versions": versions, "size": options.size, "channels": options.channels, "steps": options.steps, "seed": SEED}
         document = {
             "environment": environment(),
