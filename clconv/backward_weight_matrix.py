@@ -57,7 +57,7 @@ def _supports(unit: str, request: Request, device: "Device") -> str | None:
     if problem.group_in % vec or (problem.in_channels // problem.sample_groups) % vec:
         return f"it reads {vec} channels at a time, and groups of them are no multiple of that"
     if unit == "wgmma" and _plans(problem) > 1:
-        return "offset groups are so many that plans, not products, take its time"
+        return f"it makes one plan for {_unit(problem)} channels, and these have several offset groups"
     if not _candidates(unit, request, device):
         return f"no tile fits {device.max_work_group} work-items and {device.local_memory} bytes of local memory"
     return refuses_ring(problem)

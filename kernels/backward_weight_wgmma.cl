@@ -6,9 +6,8 @@
  * fetched; plans of b + 3 are made from offsets that were fetched for it before, and those of b + 4 are fetched. All meet at a barrier
  * for each block.
  *
- * Local memory, in rings of blocks: plan [4][UNITS][PLANS][BLOCK] of the offset groups of a unit (see plan); places [8][BLOCK]; most [8],
- * the bits of a block's largest sample; samples [2][PARTS][COLUMNS][BLOCK] and grads [2][PARTS][TILE_OUT][BLOCK] of halves, see
- * weight_products_wgmma. */
+ * Local memory, in rings of blocks: plan [4][UNITS][BLOCK] (see plan); places [8][BLOCK]; most [8], the bits of a block's largest sample;
+ * samples [2][PARTS][COLUMNS][BLOCK] and grads [2][PARTS][TILE_OUT][BLOCK] of halves, see weight_products_wgmma. */
 <%
 corners = 4 if offset_groups else 1
 sets = units * block // 64
@@ -55,8 +54,7 @@ fetch(ring, plan + (${b} + ${set_ // sets}) % 4 * PLAN, ${set_ % sets}, ${pair},
                     uint halves[PARTS * VEC * 2];
                     const float scale = block_scale(most[(${b}) % 8]);
 % for pair in range(2):
-                    sample(raw + ${set_ % flying * 4 * corners}, plan + (${b}) % 4 * PLAN, places + (${b}) % 8 * BLOCK, scale, ${set_}, ${pair}, first_unit,
-                           first_channel, halves);
+                    sample(raw + ${set_ % flying * 4 * corners}, plan + (${b}) % 4 * PLAN, places + (${b}) % 8 * BLOCK, scale, ${set_}, ${pair}, halves);
                     ${fetch_pair(b, set_ + flying, pair)};
                     keep_order();
 % endfor

@@ -1,5 +1,4 @@
-/* Loads that are begun here on an NVIDIA GPU, and what was fetched as a number later: left alone, its assembler fetches where the number is
- * used, and waits. */
+/* Loads that stay where they are written on an NVIDIA GPU, and what was fetched as a number later. */
 <%def name="beginning(name, dtype)">\
 static inline uint begin_${name}(__global const ${name}_t *from)
 {

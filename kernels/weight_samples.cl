@@ -6,29 +6,17 @@
 static inline int set_unit(int set) { return (set * SAMPLE_WARPS + MY_ITEM / 32) / (BLOCK / 16); }
 static inline int set_pixel(int set) { return (set * SAMPLE_WARPS + MY_ITEM / 32) % (BLOCK / 16) * 16 + MY_ITEM % 32 / 8 * 4; }
 
-/* Its first channel in the group, and where plans for that lie. */
-static inline int set_channel(int set, int first_unit)
-{
-    return min(min(first_unit + set_unit(set), CHUNKS * TAPS - 1) / TAPS * UNIT + MY_ITEM % 8 * VEC, GROUP_IN - VEC);
-}
-static inline int set_plan(int set, int first_unit, int first_channel)
-{
-    const int unit = min(first_unit + set_unit(set), CHUNKS * TAPS - 1);
-    const int g = PLANS > 1 ? (first_channel + set_channel(set, first_unit)) / SAMPLE_CHANNELS - first_group(first_channel, unit) : 0;
-    return (set_unit(set) * PLANS + g) * BLOCK + set_pixel(set);
-}
-
 /* Begin to fetch the corners of pixels 2 * pair and the next of a set. */
 static inline void fetch(
     __global const data_t *restrict ring, __local const plan_t *plan, int set, int pair, int first_unit, int first_channel, long below,
     uint4 *raw)
 {
-    __global const data_t *first = ring + first_channel + set_channel(set, first_unit);
-    __local const plan_t *of_set = plan + set_plan(set, first_unit, first_channel) + 2 * pair;
+    const int c = min(first_unit + set_unit(set), CHUNKS * TAPS - 1) / TAPS * UNIT + MY_ITEM % 8 * VEC;
+    __global const data_t *first = ring + first_channel + min(c, GROUP_IN - VEC);
     (void)below; /* an ordinary convolution has one corner */
 % for p in range(2):
     {
-        __global const data_t *from = first + (ulong)(uint)PLAN_PIXEL(of_set[${p}]) * IN_CHANNELS;
+        __global const data_t *from = first + (ulong)(uint)PLAN_PIXEL(plan[set_unit(set) * BLOCK + set_pixel(set) + 2 * pair + ${p}]) * IN_CHANNELS;
 % for corner in range(corners):
         raw[(2 * pair + ${p}) * ${corners} + ${corner}] = load_now(from + ${("0", "IN_CHANNELS", "below", "below + IN_CHANNELS")[corner]});
 % endfor
@@ -62,14 +50,13 @@ static inline void blend_corners(const uint4 *raw, plan_t p, float *v)
 
 /* What was fetched of a pair of pixels as halves: halves[part][channel][pair]. */
 static inline void sample(
-    const uint4 *raw, __local const plan_t *plan, __local const int4 *places, float scale, int set, int pair, int first_unit, int first_channel,
-    uint *halves)
+    const uint4 *raw, __local const plan_t *plan, __local const int4 *places, float scale, int set, int pair, uint *halves)
 {
     const int pixel = set_pixel(set) + 2 * pair;
     float v[2][VEC];
     #pragma unroll
     for (int i = 0; i < 2; ++i) {
-        plan_t p = plan[set_plan(set, first_unit, first_channel) + 2 * pair + i];
+        plan_t p = plan[set_unit(set) * BLOCK + pixel + i];
         p.y = p.y * as_float(places[pixel + i].w) * scale;
         blend_corners(raw + (2 * pair + i) * ${corners}, p, v[i]);
     }
