@@ -9,6 +9,9 @@ from clconv.schedule import Fill, Kernel, Launch, Scalar, Step, Value, ceil_div
 _QUADS = 32
 """Of 16 bytes, that a work-item sets to zero."""
 
+_UNUSED: dict[str, Value] = {"block": 1, "tile_pixels": 1, "chunk": 1, "tile_channels": 1, "unit": "", "vec": 1, "tile_out": 1}
+"""Template arguments of the parts that a launch hasn't: the template names them all."""
+
 
 def ring_and_weight(
     transpose: Launch | None, pack: Launch, *, back: bool = False, zeros: tuple[str, int] | None = None
@@ -22,7 +25,7 @@ def ring_and_weight(
     items = pack.local_size[0]
     parts = [step for step in (transpose, pack) if step]
     arguments = [dict(part.kernel.arguments) for part in parts]
-    way: dict[str, Value] = {"block": 0, "tile_pixels": 0}
+    way: dict[str, Value] = dict(_UNUSED)
     for part in arguments:
         way |= part
     way |= {"ring": transpose is not None, "back": back, "zeros": zeros is not None, "quads": _QUADS}

@@ -30,7 +30,7 @@ class Schedules:
         self._device = device
         self._variants = dict(variants)
         self._passes: dict[tuple[str, frozenset[str], bool], Schedule] = {}
-        self._calls: dict[tuple[frozenset[str], bool], Schedule] = {}
+        self._calls: dict[tuple[str, frozenset[str], bool], Schedule] = {}
 
     def of(self, which: str, needs: frozenset[str] = frozenset(), planned: bool = False) -> Schedule:
         """One pass; `planned` as in `Request`."""
@@ -48,7 +48,7 @@ class Schedules:
 
     def forward(self, keep: bool = False) -> Schedule:
         """A forward; one that keeps leaves plans, too, if it can and a backward reads them."""
-        key = (frozenset[str](), keep)
+        key = ("forward", frozenset[str](), keep)
         if key not in self._calls:
             wanted = keep and any(map(reads_plans, self._backward(frozenset(self._problem.operands()), planned=True)))
             self._calls[key] = self.of("forward", planned=wanted)
@@ -56,7 +56,7 @@ class Schedules:
 
     def backward(self, needs: frozenset[str], keep: bool = False) -> Schedule:
         """Both backward passes, as far as they are needed."""
-        key = (needs, keep)
+        key = ("backward", needs, keep)
         if key not in self._calls:
             forward = self.forward(keep)
             whole = together(self._backward(needs, planned=KEPT_PLANS in forward.temporaries))

@@ -50,10 +50,10 @@ def _bits(results: Any) -> dict[str, bytes]:
     return {name: (array.get() if isinstance(array, cla.Array) else array).tobytes() for name, array in values.items() if array is not None}
 
 
-def _launches(plan: Plan, grad: Any, arrays: Mapping[str, Any]) -> tuple[dict[str, bytes], int]:
+def _launches(plan: Plan, grad: Any, arrays: Mapping[str, Any], needs: Any = None) -> tuple[dict[str, bytes], int]:
     """The gradients, and the number of launches that they took."""
     with trace() as launched:
-        gradients = plan.backward(grad, **arrays)
+        gradients = plan.backward(grad, **arrays, needs=needs)
     return _bits(gradients), len(launched)
 
 
@@ -118,6 +118,8 @@ def test_any_gradients_may_be_asked_for_and_the_weight_may_change(device: Device
         want = _bits(plan.backward(grad, **arrays, needs=name))
         plan.forward(**arrays, keep=True)
         assert _bits(plan.backward(grad, **arrays, needs=name)) == want
+    plan.forward(**arrays, keep=True)
+    assert _launches(plan, grad, arrays, needs=()) == ({}, 0)
     others = {**arrays, "weight": arrays["weight"] * 3}
     want, all_steps = _launches(plan, grad, others)
     plan.set_weight(arrays["weight"])
