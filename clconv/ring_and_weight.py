@@ -9,7 +9,10 @@ from clconv.schedule import Fill, Kernel, Launch, Scalar, Step, Value, ceil_div
 _QUADS = 32
 """Of 16 bytes, that a work-item sets to zero."""
 
-_UNUSED: dict[str, Value] = {"block": 1, "tile_pixels": 1, "chunk": 1, "tile_channels": 1, "unit": "", "vec": 1, "tile_out": 1}
+_UNUSED: dict[str, Value] = {
+    "channels": 1, "bits": 32, "per_word": 1, "sizes": True, "block": 1, "tile_pixels": 1, "chunk": 1, "tile_channels": 1,
+    "unit": "", "vec": 1, "tile_out": 1,
+}  # fmt: skip
 """Template arguments of the parts that a launch hasn't: the template names them all."""
 
 
