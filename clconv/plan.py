@@ -187,7 +187,7 @@ class Plan:
         door, unbatched = self._admit("forward", {**operands, "out": out})
         buffers = self._read(door, operands)
         buffers["output"] = door.write("output", self._shape("output", unbatched), self.problem.dtype, out)
-        if out is not None and any(array is not None and share_memory(out, array) for array in map(operands.get, DEPENDS_ON)):
+        if keep and out is not None and any(array is not None and share_memory(out, array) for array in map(operands.get, DEPENDS_ON)):
             keep = False  # what it is made of is overwritten
         start = partial(self._kept.run_forward, self._schedules.forward(keep), operands if keep else None)
         return self._finish(door, start, buffers, ("output",))["output"]
