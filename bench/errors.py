@@ -2,7 +2,7 @@
 
     python bench/errors.py --device nvidia --json errors.json --plot errors.png
 
-Around one layer (3x3, 64 outputs, 16x24 pixels, one image, mask and bias) the channels grow, to 18,432 products a sum. An error is the
+Around one layer (3x3, 64 outputs, 8x12 pixels, one image, mask and bias) the channels grow, to 18,432 products a sum. An error is the
 norm of the difference from the float64 result of this library's reference, relative to that result's norm. Every variant that the device
 can run is there.
 """
@@ -42,7 +42,7 @@ class Point:
 
 def points(channels: int, device: Device) -> list[Point]:
     """All variants that the device has, and torchvision where it is installed, on one layer in float32."""
-    layer = Layer("errors", (1, channels, 16, 24), (64, channels, 3, 3), padding=1)
+    layer = Layer("errors", (1, channels, 8, 12), (64, channels, 3, 3), padding=1)
     arrays = layer.arrays()
     operands: dict[str, Any] = {name: array for name, array in arrays.items() if name != "grad_output"}
     want = reference.deform_conv2d(**operands, **layer.options)
