@@ -89,9 +89,10 @@ static inline acc_t dot_vec(vec_t a, vec_t b) { return ${"a * b" if vec == 1 els
 static inline int in_one_cell(__local const plan_t *its)
 {
     const int cell = PLAN_PIXEL(its[0]);
-    int pixel = 1;
-    while (pixel < TILE_PIXELS && PLAN_PIXEL(its[pixel]) == cell) ++pixel;
-    return pixel == TILE_PIXELS && cell != RING_OUTSIDE;
+    int same = cell != RING_OUTSIDE;
+    #pragma unroll 1
+    for (int pixel = 1; pixel < TILE_PIXELS && same; ++pixel) same = PLAN_PIXEL(its[pixel]) == cell;
+    return same;
 }
 
 % endif
