@@ -95,8 +95,9 @@ def _data_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
         chunk = _chunk(problem, wanted)
         lanes, plans = chunk // _vec(problem), _plans(problem, chunk) * problem.taps * pixels
         dots = 4 * problem.taps * pixels * (lanes | 1) if request.needs & {"offset", "mask"} else 0
-        marks = (5 if is_fixed(request) else 1) * plans + (_plans(problem, chunk) * problem.taps + 8 * pixels if "input" in request.needs else 0)
-        local = (4 * plans + problem.taps * problem.group_out * chunk + dots) * accumulator_bytes(problem) + marks
+        marks = (5 if is_fixed(request) else 1) * plans
+        heaps = plans // pixels + 8 * pixels if "input" in request.needs else 0
+        local = (4 * plans + problem.taps * problem.group_out * chunk + dots) * accumulator_bytes(problem) + marks + heaps
         if lanes * pixels <= _most(device) and local <= device.local_memory:
             tiles.append(Tile.of(tile_pixels=pixels, lanes=lanes))
     busy = [tile for tile in tiles if 5 * ceil_div(problem.out_pixels, tile["tile_pixels"]) >= 4 * device.compute_units]
@@ -177,7 +178,8 @@ def _data_turns(request: Request, device: "Device", tile: Tile) -> int:
     tap = 2 + problem.group_out + 4 * (1 + vec * adds)
     heap = min(_HEAP_PIXELS, tile["tile_pixels"])
     heaps = ceil_div(problem.taps, heap) * (1 + heap * (5 + problem.group_out) + 4 * (1 + vec * adds)) + planned * tile["tile_pixels"]
-    return problem.in_channels // chunk * (1 + planned * (2 + tile["lanes"]) + packed + problem.group_out + problem.taps * (1 + tap) + heaps)
+    taps = problem.taps * (1 + tap) + heaps
+    return problem.in_channels // chunk * (1 + planned * (2 + tile["lanes"]) + packed + problem.group_out + taps)
 
 
 def _weight_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
