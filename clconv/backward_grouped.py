@@ -41,6 +41,10 @@ _SUMS = 32
 """Sums that a work-item of the weight's pass keeps in registers: with twice as many too few work-items fit a compute unit."""
 
 
+_HEAP_PIXELS = 16
+"""Pixels of a tile that a work-item sums before it adds, where all samples lie in one cell."""
+
+
 def _vec(problem: Problem) -> int:
     """Channels of a work-item: neighbours of one group, or of as many groups where each is one channel."""
     together = problem.in_channels // problem.sample_groups if problem.group_in == 1 else problem.group_in
@@ -92,7 +96,8 @@ def _data_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
         lanes, plans = chunk // _vec(problem), _plans(problem, chunk) * problem.taps * pixels
         dots = 4 * problem.taps * pixels * (lanes | 1) if request.needs & {"offset", "mask"} else 0
         marks = (5 if is_fixed(request) else 1) * plans
-        local = (4 * plans + problem.taps * problem.group_out * chunk + dots) * accumulator_bytes(problem) + marks
+        heaps = plans // pixels + 8 * pixels if "input" in request.needs else 0
+        local = (4 * plans + problem.taps * problem.group_out * chunk + dots) * accumulator_bytes(problem) + marks + heaps
         if lanes * pixels <= _most(device) and local <= device.local_memory:
             tiles.append(Tile.of(tile_pixels=pixels, lanes=lanes))
     busy = [tile for tile in tiles if 5 * ceil_div(problem.out_pixels, tile["tile_pixels"]) >= 4 * device.compute_units]
@@ -138,6 +143,7 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         "vec": vec,
         "channels_at_once": vec,
         "plans": _plans(problem, tile["lanes"] * vec),
+        "heap_pixels": _HEAP_PIXELS,
         **{f"needs_{name}": name in needs for name in ("input", "mask", "offset")},
         **dict(tile.sizes),
     }
@@ -170,7 +176,10 @@ def _data_turns(request: Request, device: "Device", tile: Tile) -> int:
     planned = ceil_div(_plans(problem, chunk) * problem.taps * tile["tile_pixels"], items)
     packed = ceil_div(problem.taps * problem.group_out * chunk, items)
     tap = 2 + problem.group_out + 4 * (1 + vec * adds)
-    return problem.in_channels // chunk * (1 + planned * (2 + tile["lanes"]) + packed + problem.group_out + problem.taps * (1 + tap))
+    heap = min(_HEAP_PIXELS, tile["tile_pixels"])
+    heaps = ceil_div(problem.taps, heap) * (1 + heap * (5 + problem.group_out) + 4 * (1 + vec * adds)) + planned * tile["tile_pixels"]
+    taps = problem.taps * (1 + tap) + heaps
+    return problem.in_channels // chunk * (1 + planned * (2 + tile["lanes"]) + packed + problem.group_out + taps)
 
 
 def _weight_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:

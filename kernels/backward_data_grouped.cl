@@ -15,14 +15,43 @@
  * the rings. It keeps the gradients of its group's outputs, and goes through the taps without a barrier. It plans and finishes samples of
  * pixel t % TILE_PIXELS.
  *
+ * Where all samples of a tap lie in one cell, a heap, those who add would wait for each other in one place: the work-items go through the
+ * heaps once more, each through some of their pixels, whose columns it sums before it adds.
+ *
  * Local memory: plan (see plan) and gates [PLANS][TAPS][TILE_PIXELS]; weights [TAPS][GROUP_OUT][CHUNK];
  * dots [TAPS][TILE_PIXELS][DOTS_ROW] of each work-item's own channels, over all chunks of a sample group: the odd length spreads columns
- * over the banks. */
+ * over the banks;
+ * heaps [PLANS][TAPS]; places [TILE_PIXELS] in grad_output, without its outputs. */
 <%namespace name="planned" file="planned_sample.cl"/>\
 <%
 dots = needs_offset or needs_mask
 fixed = fixed_bits > 0
 %>\
+## Gradients of output o of the groups of a work-item's channels.
+<%def name="grads_of(grad)">\
+% if vec > 1 and in_channels == groups:
+(vec_t)(${", ".join("load_data(%s, (index_t)((channel + %d) * GROUP_OUT + o) * pixels)" % (grad, q) for q in range(vec))})\
+% else:
+(vec_t)(load_data(${grad}, (index_t)(channel / GROUP_IN * GROUP_OUT + o) * pixels))\
+% endif
+</%def>\
+## Add `through` to the sums of corner i of the cell that starts at pixel `cell`, whose sums are kept in such ways.
+<%def name="add(cell, ways)">\
+% if fixed:
+                    const index_t to = ${cell} + i % 2 + i / 2 * (width + 1);
+                    const uint way = as_uint(${ways}) >> 8 * i & 255u;
+% for q in range(vec):
+                    fixed_add(grad_sums + to * IN_CHANNELS, grad_marks + to * FIXED_MARKS, channel + ${q}, through${"" if vec == 1 else ".s%d" % q}, way,
+                              channel_scale${"" if vec == 1 else ".s%d" % q});
+% endfor
+% elif vec == 4:
+                    atomic_add_quad(grad_ring + (index_t)${cell} * IN_CHANNELS + channel + steps[i], through);
+% else:
+% for q in range(vec):
+                    atomic_add_acc(grad_ring + (index_t)${cell} * IN_CHANNELS + channel + steps[i] + ${q}, through${"" if vec == 1 else ".s%d" % q});
+% endfor
+% endif
+</%def>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -51,9 +80,22 @@ fixed = fixed_bits > 0
 #define PLANNED (PLANS * TAPS * TILE_PIXELS)
 #define SAMPLE_LANES (LANES / PLANS)
 #define DOTS_ROW (LANES | 1)
+#define HEAP_PARTS ${max(1, tile_pixels // heap_pixels)}
 
 static inline acc_t dot_vec(vec_t a, vec_t b) { return ${"a * b" if vec == 1 else " + ".join("a.s%x * b.s%x" % (n, n) for n in range(vec))}; }
 
+% if needs_input:
+/* Whether a tap's samples are a heap: if not, that is mostly seen at the second one. */
+static inline int in_one_cell(__local const plan_t *its)
+{
+    const int cell = PLAN_PIXEL(its[0]);
+    int same = cell != RING_OUTSIDE;
+    #pragma unroll 1
+    for (int pixel = 1; pixel < TILE_PIXELS && same; ++pixel) same = PLAN_PIXEL(its[pixel]) == cell;
+    return same;
+}
+
+% endif
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void backward_data_grouped(
     __global const data_t *restrict grad_output,
@@ -86,6 +128,10 @@ void backward_data_grouped(
     __local plan_t plan[PLANNED];
     __local vec_t weights[TAPS * GROUP_OUT * LANES];
     __local acc_t *factors = (__local acc_t *)weights;
+% if needs_input:
+    __local uchar heaps[PLANS * TAPS];
+    __local index_t places[TILE_PIXELS];
+% endif
 % if needs_input and fixed:
     __local uchar4 ways[PLANNED];
     const index_t ring_pixels = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
@@ -115,6 +161,9 @@ void backward_data_grouped(
     const int2 own = strip_pixel((int)(own_at % pixels), out_height, out_width);
     __global const data_t *grad = grad_output + own_at / pixels * OUT_CHANNELS * pixels + (index_t)own.x * out_width + own.y;
     (void)pixel; /* an ordinary convolution has no offsets to read */
+% if needs_input:
+    if (t < TILE_PIXELS) places[t] = (index_t)n * OUT_CHANNELS * pixels + pixel;
+% endif
 
     for (int chunk = 0; chunk < CHUNKS; ++chunk) {
         const int first_channel = chunk * CHUNK;
@@ -141,21 +190,22 @@ void backward_data_grouped(
         vec_t grads[GROUP_OUT];
         #pragma unroll
         for (int o = 0; o < GROUP_OUT; ++o) {
-% if vec > 1 and in_channels == groups:
-            grads[o] = (vec_t)(${", ".join("load_data(grad, (index_t)((channel + %d) * GROUP_OUT + o) * pixels)" % q for q in range(vec))});
-% else:
-            grads[o] = (vec_t)(load_data(grad, (index_t)(channel / GROUP_IN * GROUP_OUT + o) * pixels));
-% endif
+            grads[o] = ${grads_of("grad")};
         }
         barrier(CLK_LOCAL_MEM_FENCE);
 
-        const int own_plan = (channel / SAMPLE_CHANNELS - first_plan) * TAPS * TILE_PIXELS + row;
+% if needs_input:
+        for (int i = t; i < (planned ? PLANS * TAPS : 0); i += ITEMS) heaps[i] = (uchar)in_one_cell(plan + i * TILE_PIXELS);
+        barrier(CLK_LOCAL_MEM_FENCE);
+% endif
+
+        const int own_taps = (channel / SAMPLE_CHANNELS - first_plan) * TAPS;
 % if needs_input and fixed:
         const vec_t channel_scale = ${"vload%d(0, channel_scales + channel)" % vec if vec > 1 else "channel_scales[channel]"};
 % endif
         #pragma unroll 1
         for (int tap = 0; tap < TAPS; ++tap) {
-            const plan_t its = plan[own_plan + tap * TILE_PIXELS];
+            const plan_t its = plan[(own_taps + tap) * TILE_PIXELS + row];
 % if dots or not fixed:
             const index_t place = (index_t)PLAN_PIXEL(its) * IN_CHANNELS + channel;
 % endif
@@ -172,33 +222,45 @@ void backward_data_grouped(
             dots[(tap * TILE_PIXELS + row) * DOTS_ROW + lane] += dot;
 % endif
 % if needs_input:
-            if (row < real_pixels && PLAN_PIXEL(its) != RING_OUTSIDE) {
+            if (row < real_pixels && PLAN_PIXEL(its) != RING_OUTSIDE && !heaps[own_taps + tap]) {
 % if fixed and vec == 4:
-                fixed_add_corners(grad_sums, grad_marks, channel, its, ways[own_plan + tap * TILE_PIXELS], column, channel_scale, width);
+                fixed_add_corners(grad_sums, grad_marks, channel, its, ways[(own_taps + tap) * TILE_PIXELS + row], column, channel_scale, width);
 % else:
                 const sample_t s = planned_sample(its, 0);
                 #pragma unroll
                 for (int i = 0; i < CORNERS; ++i) {
                     const vec_t through = its.y * corner_weight(s, i) * column;
-% if fixed:
-                    const index_t to = PLAN_PIXEL(its) + i % 2 + i / 2 * (width + 1);
-                    const uint way = as_uint(ways[own_plan + tap * TILE_PIXELS]) >> 8 * i & 255u;
-% for q in range(vec):
-                    fixed_add(grad_sums + to * IN_CHANNELS, grad_marks + to * FIXED_MARKS, channel + ${q}, through${"" if vec == 1 else ".s%d" % q}, way,
-                              channel_scale${"" if vec == 1 else ".s%d" % q});
-% endfor
-% elif vec == 4:
-                    atomic_add_quad(grad_ring + place + steps[i], through);
-% else:
-% for q in range(vec):
-                    atomic_add_acc(grad_ring + place + steps[i] + ${q}, through${"" if vec == 1 else ".s%d" % q});
-% endfor
-% endif
+${add("PLAN_PIXEL(its)", "ways[(own_taps + tap) * TILE_PIXELS + row]")}\
                 }
 % endif
             }
 % endif
         }
+% if needs_input:
+        for (int part = row; part < TAPS * HEAP_PARTS; part += TILE_PIXELS) {
+            const int tap = part / HEAP_PARTS, heap = (own_taps + tap) * TILE_PIXELS;
+            if (!heaps[own_taps + tap]) continue;
+            vec_t sums[CORNERS];
+            #pragma unroll
+            for (int i = 0; i < CORNERS; ++i) sums[i] = (vec_t)(ACC(0.0));
+            #pragma unroll 1
+            for (int p = part % HEAP_PARTS; p < real_pixels; p += HEAP_PARTS) {
+                vec_t column = (vec_t)(ACC(0.0));
+                #pragma unroll 1 /* as many registers as the rest of the kernel wants, no more */
+                for (int o = 0; o < GROUP_OUT; ++o)
+                    column = fma(weights[(tap * GROUP_OUT + o) * LANES + lane], ${grads_of("grad_output + places[p]")}, column);
+                const plan_t its = plan[heap + p];
+                const sample_t s = planned_sample(its, 0);
+                #pragma unroll
+                for (int i = 0; i < CORNERS; ++i) sums[i] += its.y * corner_weight(s, i) * column;
+            }
+            #pragma unroll
+            for (int i = 0; i < CORNERS; ++i) {
+                const vec_t through = sums[i];
+${add("PLAN_PIXEL(plan[heap])", "ways[heap]")}\
+            }
+        }
+% endif
         barrier(CLK_LOCAL_MEM_FENCE);
 % if dots:
         const int done = PLANS > 1 || (first_channel + CHUNK) % SAMPLE_CHANNELS == 0 ? PLANNED : 0;

@@ -50,6 +50,7 @@ _CASES = (
     *(Steep(f"steep-{groups}-samples", (1, 64, 9, 12), (40, 64, 3, 3), offset_groups=groups) for groups in (8, 16)),
     Steep("steep-groups", (2, 32, 9, 12), (32, 4, 3, 3), offset_groups=2),
     *(BY_NAME[name] for name in ("depthwise", "deep-depthwise", "narrow-groups-conv", "narrow-groups-strange")),
+    *(BY_NAME[name] for name in ("heaps", "heaps-depthwise", "heaps-strange", "deep-heaps")),
 )
 
 

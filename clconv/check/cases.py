@@ -55,7 +55,9 @@ class Case:
         rng = np.random.default_rng(self.seed)
         problem = self.problem(dtype, small)
         arrays = {name: rng.standard_normal(shape) for name, shape in problem.shapes().items()}
-        if "offset" in arrays:
+        if self.offsets == "heaps":
+            arrays["offset"] = self._heaps(problem, rng)
+        elif "offset" in arrays:
             arrays["offset"] = self._spread(arrays["offset"], rng, np.dtype(problem.dtype_of("offset")))
         if self.data != "normal":
             arrays["input"] = self._unusual(arrays["input"], rng)
@@ -83,6 +85,19 @@ class Case:
             "one": 0 * normal + 0.25,
         }
         return spread[self.offsets]
+
+    @staticmethod
+    def _heaps(problem: Problem, rng: np.random.Generator) -> NumpyArray:
+        """Offsets that bring all samples of a tap into one cell, from the border on in each tap a further one."""
+        shape = problem.shapes()["offset"]
+        offsets = rng.uniform(0.1, 0.9, (shape[0], problem.sample_groups, problem.taps, 2, *shape[2:]))
+        outputs = np.mgrid[: problem.out_height, : problem.out_width]
+        for g, tap in np.ndindex(problem.sample_groups, problem.taps):
+            down, right = divmod(tap, problem.kernel_x)
+            row, column = (g + tap) % (problem.height + 1) - 1, (g + 2 * tap) % (problem.width + 1) - 1
+            offsets[:, g, tap, 0] += row - (outputs[0] * problem.stride_y - problem.pad_top + down * problem.dilation_y)
+            offsets[:, g, tap, 1] += column - (outputs[1] * problem.stride_x - problem.pad_left + right * problem.dilation_x)
+        return offsets.reshape(shape)
 
     def edges(self, dtype: np.dtype[Any]) -> NumpyArray:
         """Offsets (M, 2) that put the only tap exactly on all pairs of the coordinates at which a rule changes, and NaN.
@@ -143,6 +158,10 @@ _BASE = (
     Case("narrow-groups", (2, 64, 5, 23), (64, 4, 3, 2), offset_groups=2, stride=(1, 2)),
     Case("narrow-groups-conv", (1, 32, 9, 18), (32, 8, 3, 3), None, mask=False),
     Case("narrow-groups-strange", (1, 32, 9, 12), (32, 2, 3, 3), data="strange"),
+    Case("heaps", (3, 64, 5, 23), (64, 8, 3, 3), offset_groups=2, offsets="heaps"),
+    Case("heaps-depthwise", (1, 12, 9, 9), (24, 1, 3, 2), offset_groups=6, stride=(1, 2), offsets="heaps"),
+    Case("heaps-strange", (1, 32, 9, 12), (32, 8, 3, 3), offsets="heaps", data="strange"),
+    Case("deep-heaps", (2, 64, 9, 12), (40, 64, 3, 3), offset_groups=2, offsets="heaps"),
     Case("deep-range", (1, 64, 9, 12), (40, 64, 3, 3), data="range"),
     Case("deep-strange", (1, 64, 9, 12), (40, 64, 3, 3), data="strange"),
     Case("few-pixels-strange", (2, 272, 3, 5), (40, 272, 3, 3), offset_groups=2, data="strange"),

@@ -46,6 +46,7 @@ _CASES = (
     replace(_TINY, name="tiny-conv-groups", weight=(6, 2, 2, 3), offset_groups=None, mask=False, bias=False, stride=(1, 2)),
     replace(_TINY, name="tiny-groups-inside", input=(1, 6, 3, 2), weight=(2, 3, 2, 1), offset_groups=1, mask=False),
     replace(_TINY, name="tiny-narrow", input=(1, 16, 2, 3), weight=(8, 4, 2, 1), offset_groups=2),
+    replace(_TINY, name="tiny-heaps", input=(1, 8, 2, 3), weight=(8, 4, 2, 1), offset_groups=2, offsets="heaps"),
     replace(_TINY, name="tiny-depthwise-deep", input=(1, 8, 2, 3), weight=(16, 1, 1, 2), offset_groups=2, offsets="far"),
     replace(_TINY, name="tiny-depthwise", input=(2, 3, 3, 2), weight=(3, 1, 2, 2), bias=False),
     replace(_TINY, name="tiny-many-channels", input=(1, 37, 2, 2), weight=(2, 37, 1, 2), padding=0),
