@@ -55,6 +55,13 @@ items = tile_pixels * tile_channels // 32
 #define STAGE_VECS (STAGE / 8)
 #define SUM_CHUNKS (64 / CHUNK)
 <%include file="grad_halves.cl"/>
+% if not keeps_plans and not planned:
+#define PLANS_AT_ONCE (PLANS / STRIPES)
+<%include file="begin.cl"/>
+typedef struct {
+    uint y, x, scale;
+} begun_t;
+% endif
 <%include file="back_products.cl"/>
 <%include file="planned_sample.cl"/>
 <%include file="back_samples.cl"/>
@@ -70,6 +77,38 @@ items = tile_pixels * tile_channels // 32
 % endfor
             stages += STAGE_VECS;
             ++ahead;
+        }\
+</%def>\
+## Plans of the next tap, where those of all don't fit: what they are made of is fetched before products, whose time hides it.
+<%def name="begin_plans(of_tap)">\
+{
+            const int tap = ${of_tap}, n = places[t % TILE_PIXELS].x;
+            const index_t pixel = places[t % TILE_PIXELS].y;
+            const index_t first_entry = ENTRY(first_group + across) * pixels;
+            #pragma unroll
+            for (int i = 0; i < PLANS_AT_ONCE; ++i) {
+                const index_t entry = first_entry + i * STRIPES * TAPS * (index_t)pixels;
+% if offset_groups:
+                begun[i].y = begin_offset(offset + 2 * entry + pixel);
+                begun[i].x = begin_offset(offset + 2 * entry + pixels + pixel);
+% endif
+% if has_mask:
+                begun[i].scale = begin_mask(mask + entry + pixel);
+% endif
+            }
+        }\
+</%def>\
+<%def name="finish_plans(of_tap)">\
+{
+            const int tap = ${of_tap};
+            #pragma unroll
+            for (int i = 0; i < PLANS_AT_ONCE; ++i) {
+                const int here = (tap % PLAN_SETS * PLANS + i * STRIPES + across) * TILE_PIXELS + t % TILE_PIXELS;
+                ${way_back.make("here", "begun_offset(begun[i].y)", "begun_offset(begun[i].x)", "begun_mask(begun[i].scale)")}
+% if needs_input and fixed:
+                ways[here] = fixed_corner_ways(pixel_ways + (index_t)(first_group + i * STRIPES + across) * ring_pixels + PLAN_PIXEL(plan[here]), width);
+% endif
+            }
         }\
 </%def>\
 ## The plans of the tile's sample groups, of taps [begin, end).
@@ -171,21 +210,27 @@ ${plan.operands()}\
         ${fetch_weights()}
         barrier(CLK_LOCAL_MEM_FENCE);
         if (isnan(unscaled[t % TILE_PIXELS] + dot_quad(own_unscale[0], (float4)(1.0f)))) doubted[0] = 1;
+% if not keeps_plans and not planned:
+        begun_t begun[PLANS_AT_ONCE];
+% endif
         const int new_plans = ${"first_channel % SAMPLE_CHANNELS == 0" if keeps_plans else "1"};
 % if planned:
         if (new_plans) ${make_plans("0", "1")}
 % elif keeps_plans:
         if (new_plans) ${make_plans("0", "TAPS")}
+% else:
+        ${begin_plans("0")}
+        ${finish_plans("0")}
 % endif
 % if dotted:
         for (int i = t; i < (new_plans ? WARPS_ACROSS * TAPS * TILE_PIXELS * 4 : 0); i += ITEMS) dots[i] = 0.0f;
 % endif
 
         for (int tap = 0; tap < TAPS; ++tap) {
-            const int own_plans = (tap % PLAN_SETS * PLANS + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0)) * TILE_PIXELS;
 % if not keeps_plans and not planned:
-            ${make_plans("tap", "tap + 1")}
+            const int next = tap + 1;
 % endif
+            const int own_plans = (tap % PLAN_SETS * PLANS + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0)) * TILE_PIXELS;
             float total[2][4][4];
             ${zero("total")}
 % if exact:
@@ -198,6 +243,8 @@ ${plan.operands()}\
                 if (ahead < TAPS * CHUNKS) ${fetch_weights()}
 % if planned:
                 if (chunk == 0 && new_plans && tap + 1 < TAPS) ${make_plans("tap + 1", "tap + 2")}
+% elif not keeps_plans:
+                if (chunk == 0) ${begin_plans("min(next, TAPS - 1)")}
 % endif
 % if exact:
                 if (chunk % SUM_CHUNKS == 0) {
@@ -213,6 +260,9 @@ ${plan.operands()}\
 % endif
             }
 
+% if not keeps_plans and not planned:
+            ${finish_plans("next")}
+% endif
             const int doubtful = doubted[0];
             const float4 by = doubtful ? (float4)(1.0f) : own_unscale[0];
             if (doubtful)
