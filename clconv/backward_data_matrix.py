@@ -35,7 +35,7 @@ _WARP = 32
 _STAGES = 2
 _SIZES = ("tile_pixels", "tile_channels", "chunk")
 _SHAPES = ((128, 64, 64), (64, 128, 32), (128, 64, 32), (64, 64, 32), (32, 64, 32), (64, 32, 32), (32, 32, 32))
-"""The fastest on an H100 first; where plans of all taps aren't kept, those of short chunks are."""
+"""The fastest on an H100 first; where plans of all taps are not kept and floats are added, those of short chunks are."""
 _BUSY = 0.8
 """Work-groups a compute unit that a tile must make, or a smaller one is taken."""
 
@@ -91,7 +91,7 @@ def _idles(problem: Problem, tile: Tile) -> bool:
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     """First those that occupy the compute units; in each of both, those whose warps all have channels."""
-    shapes = _SHAPES if _keeps_plans(request.problem) else sorted(_SHAPES, key=lambda shape: shape[2])
+    shapes = _SHAPES if _keeps_plans(request.problem) or is_fixed(request) else sorted(_SHAPES, key=lambda shape: shape[2])
     tiles = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in shapes]
     legal = sorted((tile for tile in tiles if _legal(request, device, tile)), key=lambda tile: _idles(request.problem, tile))
     busy = [tile for tile in legal if ceil_div(request.problem.out_pixels, tile["tile_pixels"]) >= _BUSY * device.compute_units]
