@@ -35,7 +35,7 @@ _WARP = 32
 _STAGES = 2
 _SIZES = ("tile_pixels", "tile_channels", "chunk")
 _SHAPES = ((128, 64, 64), (64, 128, 32), (128, 64, 32), (64, 64, 32), (32, 64, 32), (64, 32, 32), (32, 32, 32))
-"""The fastest on an H100 first."""
+"""The fastest on an H100 first; where plans of all taps are not kept and floats are added, those of short chunks are."""
 _BUSY = 0.8
 """Work-groups a compute unit that a tile must make, or a smaller one is taken."""
 
@@ -91,7 +91,8 @@ def _idles(problem: Problem, tile: Tile) -> bool:
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     """First those that occupy the compute units; in each of both, those whose warps all have channels."""
-    tiles = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in _SHAPES]
+    shapes = _SHAPES if _keeps_plans(request.problem) or is_fixed(request) else sorted(_SHAPES, key=lambda shape: shape[2])
+    tiles = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in shapes]
     legal = sorted((tile for tile in tiles if _legal(request, device, tile)), key=lambda tile: _idles(request.problem, tile))
     busy = [tile for tile in legal if ceil_div(request.problem.out_pixels, tile["tile_pixels"]) >= _BUSY * device.compute_units]
     return tuple(dict.fromkeys([*busy, *legal]))
@@ -129,7 +130,7 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     if fixed:
         before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
-        transpose, ring = ring_first(problem, device)
+        transpose, ring = ring_first(problem, device, 0 if _keeps_plans(problem) else _sample(problem))
         before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
         zeros = "scratch", ring["scratch"]
     joined = ring_and_weight(shared[0], pack, back=True, zeros=zeros) if shared else {}

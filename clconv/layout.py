@@ -48,16 +48,17 @@ def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[
     return launch, temporaries
 
 
-def ring_first(problem: Problem, device: "Device") -> tuple[Launch, dict[str, int]]:
+def ring_first(problem: Problem, device: "Device", block: int = 0) -> tuple[Launch, dict[str, int]]:
     """The launch that brings the ring of the input's gradient, in the accumulator's type, back to grad_input; and that temporary.
 
+    With `block`, so many channels have a ring of their own, and all of these lie one after another.
     It is called scratch, as what the weight's pass needs for itself: the passes of a call run one after another.
     """
     size = 1 << (lanes(device, 256).bit_length() - 1)
     tile, tile_channels = min(64, size), 32
     arguments: dict[str, Value] = {
-        "channels": problem.in_channels, "tile_pixels": tile, "tile_channels": tile_channels, "items": size,
-        **storage(problem.dtype, ring_wide(problem)),
+        "channels": problem.in_channels, "block": block or problem.in_channels, "tile_pixels": tile, "tile_channels": tile_channels,
+        "items": size, **storage(problem.dtype, ring_wide(problem)),
     }  # fmt: skip
     scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
     blocks = ceil_div(problem.batch * problem.height * problem.width, tile), ceil_div(problem.in_channels, tile_channels)

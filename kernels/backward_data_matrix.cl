@@ -11,7 +11,7 @@
  * factor are summed once more from the operands as the caller has them.
  *
  * ring, grad_ring [..][C], channels innermost in a ring of zeros, see ring_last; grad_ring of float, zero before, what is added outside the
- * image is dropped by ring_first. packed and unscale see pack_weight_back. offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output
+ * image is dropped by ring_first; where offset groups have few channels, each has a ring of its own. packed and unscale see pack_weight_back. offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output
  * [N][O][P], weight [O][C/groups][K], grad_offset and grad_mask as the caller has them; kept_plans see plan.
  *
  * Work-group i: pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips. Its grad_output stays in local memory. It takes
@@ -21,13 +21,15 @@
  * Local memory: plan (see plan) and gates [PLAN_SETS][PLANS][TILE_PIXELS], of all taps, or of this and the next where there are many;
  * halves, see grad_halves; weights [STAGES][STAGE], a ring of stages (see matrix_back)${"; dots [TILE_OUT / 32][TAPS][TILE_PIXELS], of corners" if dotted else ""}. */
 <%namespace name="plan" file="plan.cl"/>\
+<%namespace name="plans_of" file="back_plans.cl"/>\
 <%namespace name="way_back" file="planned_sample.cl"/>\
 <%
 dots = needs_offset or needs_mask
+paired = needs_input and not fixed_bits and not keeps_plans  # offset groups of few channels
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 sum = "sum" if exact else "total"
 fixed = fixed_bits > 0
-target = "{grad_sums, grad_marks, ways + own_plans + warp_pixel, own_scales[0], real ? first_channel + own_channel : 0}" if fixed else "{grad_ring + first_channel + own_channel}"
+target = "{grad_sums, grad_marks, ways + own_plans + warp_pixel, own_scales[0], real ? first_channel + own_channel : 0}" if fixed else "{grad_ring + (first_group + own_channel / SAMPLE_CHANNELS) * ring_pixels * SAMPLE_CHANNELS + own_channel % SAMPLE_CHANNELS, ring_pixels * SAMPLE_CHANNELS}" if paired else "{grad_ring + first_channel + own_channel}"
 stage_vecs = chunk * tile_channels * parts // 8
 items = tile_pixels * tile_channels // 32
 %>\
@@ -55,6 +57,7 @@ items = tile_pixels * tile_channels // 32
 #define STAGE_VECS (STAGE / 8)
 #define SUM_CHUNKS (64 / CHUNK)
 <%include file="grad_halves.cl"/>
+<%include file="back_plans.cl"/>
 <%include file="back_products.cl"/>
 <%include file="planned_sample.cl"/>
 <%include file="back_samples.cl"/>
@@ -70,20 +73,6 @@ items = tile_pixels * tile_channels // 32
 % endfor
             stages += STAGE_VECS;
             ++ahead;
-        }\
-</%def>\
-## The plans of the tile's sample groups, of taps [begin, end).
-<%def name="make_plans(begin, end)">\
-{
-            const int past = ${end};
-            for (int i = (${begin}) * PLANS + t / TILE_PIXELS; i < past * PLANS; i += STRIPES) {
-                const int tap = i / PLANS, g = min(first_group + i % PLANS, SAMPLE_GROUPS - 1);
-                const int here = i % (PLAN_SETS * PLANS) * TILE_PIXELS + t % TILE_PIXELS;
-                ${way_back.take("here") if planned else way_back.make("here")}
-% if needs_input and fixed:
-                ways[here] = fixed_corner_ways(pixel_ways + (index_t)g * ring_pixels + PLAN_PIXEL(${plan.kept("g") if planned else "plan[here]"}), width);
-% endif
-            }
         }\
 </%def>\
 <%def name="zero(sums)">\
@@ -134,7 +123,7 @@ ${plan.operands()}\
     __local ushort *halves = (__local ushort *)grads;
     __local float4 *counted = (__local float4 *)weights; /* before there are any */
     const int t = (int)get_local_id(0);
-% if needs_input and fixed:
+% if needs_input and fixed or paired:
     const index_t ring_pixels = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
 % endif
     const int lane = t % 32;
@@ -171,11 +160,17 @@ ${plan.operands()}\
         ${fetch_weights()}
         barrier(CLK_LOCAL_MEM_FENCE);
         if (isnan(unscaled[t % TILE_PIXELS] + dot_quad(own_unscale[0], (float4)(1.0f)))) doubted[0] = 1;
+% if not keeps_plans and not planned:
+        begun_t begun[PLANS_AT_ONCE];
+% endif
         const int new_plans = ${"first_channel % SAMPLE_CHANNELS == 0" if keeps_plans else "1"};
 % if planned:
-        if (new_plans) ${make_plans("0", "1")}
+        if (new_plans) ${plans_of.make_plans("0", "1")}
 % elif keeps_plans:
-        if (new_plans) ${make_plans("0", "TAPS")}
+        if (new_plans) ${plans_of.make_plans("0", "TAPS")}
+% else:
+        ${plans_of.begin_plans("0")}
+        ${plans_of.finish_plans("0")}
 % endif
 % if dotted:
         for (int i = t; i < (new_plans ? WARPS_ACROSS * TAPS * TILE_PIXELS * 4 : 0); i += ITEMS) dots[i] = 0.0f;
@@ -183,9 +178,6 @@ ${plan.operands()}\
 
         for (int tap = 0; tap < TAPS; ++tap) {
             const int own_plans = (tap % PLAN_SETS * PLANS + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0)) * TILE_PIXELS;
-% if not keeps_plans and not planned:
-            ${make_plans("tap", "tap + 1")}
-% endif
             float total[2][4][4];
             ${zero("total")}
 % if exact:
@@ -197,7 +189,9 @@ ${plan.operands()}\
                 __local const uint4 *stage = weights + ((tap * CHUNKS + chunk) % STAGES * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS) + lane;
                 if (ahead < TAPS * CHUNKS) ${fetch_weights()}
 % if planned:
-                if (chunk == 0 && new_plans && tap + 1 < TAPS) ${make_plans("tap + 1", "tap + 2")}
+                if (chunk == 0 && new_plans && tap + 1 < TAPS) ${plans_of.make_plans("tap + 1", "tap + 2")}
+% elif not keeps_plans:
+                if (chunk == 0) ${plans_of.begin_plans("min(tap + 1, TAPS - 1)")}
 % endif
 % if exact:
                 if (chunk % SUM_CHUNKS == 0) {
@@ -213,6 +207,9 @@ ${plan.operands()}\
 % endif
             }
 
+% if not keeps_plans and not planned:
+            ${plans_of.finish_plans("tap + 1")}
+% endif
             const int doubtful = doubted[0];
             const float4 by = doubtful ? (float4)(1.0f) : own_unscale[0];
             if (doubtful)
@@ -253,7 +250,11 @@ ${plan.operands()}\
 % endif
 % endif
 % if needs_input:
+% if paired:
+                    add_with_next(to, its + PAIR(rows) + i, column[rows][i], width, PAIR(rows) + i < adds && !heap);
+% else:
                     if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap) add_to_corners(to, at, PAIR(rows) + i, column[rows][i], width);
+% endif
 % endif
                 }
             }

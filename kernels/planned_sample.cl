@@ -19,14 +19,14 @@ static inline sample_t planned_sample(plan_t p, int gates)
     return s;
 }
 
-## Entry `at` of plan, and of gates where they are needed: sample group g at tap `tap`.
-<%def name="make(at)">\
+## Entry `at` of plan, and of gates where they are needed: sample group g at tap `tap`, of offsets that are given, or are read here.
+<%def name="make(at, y=None, x=None, scale=None)">\
 {
 % if offset_groups and (needs_offset or needs_mask):
-                const sample_t made = ${sample.here("g")};
+                const sample_t made = ${sample.here("g") if y is None else "locate(tap_row(oy, tap), tap_column(ox, tap), %s, %s, height, width)" % (y, x)};
                 gates[${at}] = (uchar)((made.counts_y ? 1 : 0) | (made.counts_x ? 2 : 0));
 % endif
-                plan[${at}] = ${plan.here("g")};
+                plan[${at}] = ${plan.here("g") if y is None else plan.made(y, x, scale if has_mask else "ACC(1.0)")};
             }\
 </%def>\
 ## The same as the forward left it, copied without waiting; it leaves plans where all gates are open.

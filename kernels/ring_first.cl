@@ -1,16 +1,18 @@
 /* ring_first: an image back from its ring, in the caller's order and type; the inverse of ring_last.
  *
- *     image[n][c][row][column] = ring[pixel of (n, row, column)][c]        ring of acc_t, image [N][C][H][W]
+ *     image[n][c][row][column] = ring[c / BLOCK][pixel of (n, row, column)][c % BLOCK]        ring of acc_t, image [N][C][H][W]
  *
- * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch times channels [j * TILE_CHANNELS, ..). Work-item t reads channel
- * t % TILE_CHANNELS of pixels t / TILE_CHANNELS + .., and writes pixel t % TILE_PIXELS of channels t / TILE_PIXELS + ..: neighbours read
- * neighbouring channels, and write neighbouring pixels.
+ * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch times channels [j * TILE_CHANNELS, ..). Work-item t reads channel t % RUN of
+ * pixels t / RUN + .., run after run, and writes pixel t % TILE_PIXELS of channels t / TILE_PIXELS + ..: neighbours read what lies
+ * together, and write neighbouring pixels.
  *
  * Local memory: places [TILE_PIXELS], the pixels' in the ring; tile [TILE_PIXELS][TILE_CHANNELS + 1]: the odd length spreads columns over
  * the banks. */
 <%include file="types.cl"/>
 <%include file="ring.cl"/>
 #define CHANNELS ${channels}
+#define BLOCK ${block}
+#define RUN ${min(block, tile_channels) if tile_channels % block == 0 else tile_channels} /* channels of a tile that lie together */
 #define TILE_PIXELS ${tile_pixels}
 #define TILE_CHANNELS ${tile_channels}
 #define ITEMS ${items}
@@ -22,6 +24,7 @@ void ring_first(__global const acc_t *restrict ring, __global data_t *restrict i
     __local acc_t tile[TILE_PIXELS * (TILE_CHANNELS + 1)];
     const int t = (int)get_local_id(0);
     const long pixels = (long)height * width;
+    const index_t ring_pixels = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
     const long end = batch * pixels;
     const int first_channel = (int)get_group_id(1) * TILE_CHANNELS;
     const long own = (long)get_group_id(0) * TILE_PIXELS + t % TILE_PIXELS;
@@ -32,8 +35,9 @@ void ring_first(__global const acc_t *restrict ring, __global data_t *restrict i
     barrier(CLK_LOCAL_MEM_FENCE);
     #pragma unroll
     for (int i = t; i < TILE_PIXELS * TILE_CHANNELS; i += ITEMS) {
-        const int c = min(first_channel + i % TILE_CHANNELS, CHANNELS - 1);
-        tile[i / TILE_CHANNELS * (TILE_CHANNELS + 1) + i % TILE_CHANNELS] = ring[(index_t)places[i / TILE_CHANNELS] * CHANNELS + c];
+        const int in_tile = i / (RUN * TILE_PIXELS) * RUN + i % RUN, mine = i / RUN % TILE_PIXELS;
+        const int c = min(first_channel + in_tile, CHANNELS - 1);
+        tile[mine * (TILE_CHANNELS + 1) + in_tile] = ring[(c / BLOCK * ring_pixels + places[mine]) * BLOCK + c % BLOCK];
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     __global data_t *to = image + ((index_t)n * CHANNELS + first_channel) * (index_t)pixels + in_image;

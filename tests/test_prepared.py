@@ -11,7 +11,7 @@ import pytest
 from clconv import Device, backward_data_matrix, forward_matrix, nvidia
 from clconv.arrays import NumpyArray
 from clconv.execute import allocate, run
-from clconv.layout import ring_pixels
+from clconv.layout import ring_first, ring_pixels
 from clconv.problem import Problem
 from clconv.queues import queue_for
 from clconv.schedule import Request, Step
@@ -140,3 +140,20 @@ def test_pixels_of_magnitudes_too_far_apart_are_marked(device: Device) -> None:
     height, width = SHAPE[2:]
     pixel = width + 3 + ((height + 1) + 2) * (width + 1) + 3
     assert np.flatnonzero(np.isinf(made["input_sizes"])).tolist() == [pixel - 1, pixel]
+
+
+@pytest.mark.parametrize("block", [0, 4, 8, 16])
+def test_rings_of_blocks_of_channels_come_back(block: int, device: Device) -> None:
+    problem, channels = _problem("float32"), SHAPE[1]
+    launch, temporary = ring_first(problem, device, block)
+    pixels, block = ring_pixels(problem), block or channels
+    rings = np.random.default_rng(0).standard_normal((channels // block, pixels, block)).astype(np.float32)
+    assert temporary == {"scratch": rings.nbytes}
+    queue = queue_for(device, None)
+    there, image = cla.to_device(queue, rings), cla.zeros(queue, SHAPE, np.float32)
+    buffers: dict[str, Any] = {"scratch": there.base_data, "grad_input": image.base_data}
+    run((launch,), queue, buffers)
+    queue.finish()
+    batch, _, height, width = SHAPE
+    images = rings.transpose(0, 2, 1).reshape(channels, pixels)[:, width + 3 :].reshape(channels, batch, height + 1, width + 1)
+    assert np.array_equal(image.get(), images[:, :, :height, :width].transpose(1, 0, 2, 3))
