@@ -42,7 +42,7 @@ class Aligned(Case):
         return arrays | {name: np.full_like(arrays[name], 0.999) for name in ("grad_output", "weight", "mask")}
 
 
-_ONE = Case("one-spot-deep", (2, 32, 16, 17), (16, 32, 3, 3), offsets="one")
+_ONE = Case("one-spot-deep", (2, 80, 16, 17), (16, 80, 3, 3), offsets="one")
 _CASES = (
     *(Aligned("aligned", (1, 32, 9, 12), (32, 32, 3, 3), offsets=offsets) for offsets in ("zero", "random")),
     *(_ONE, Steep("steep", (2, 32, 9, 12), (24, 32, 3, 3), offset_groups=2), replace(BY_NAME["deep"], name="deep-again")),
