@@ -25,7 +25,7 @@ static inline void load_grad_halves(__global const data_t *grad, int pixels, __l
     const int mine = t % TILE_PIXELS;
     float most = 0.0f;
     int strange = 0;
-    #pragma unroll 8
+    #pragma unroll ${16 if unit == "wgmma" else 8}
     for (int row = 0; row < GRAD_ROWS; row += STRIPES) {
         const int o = row + t / TILE_PIXELS;
         const float size = ROW_REAL(o) ? fabs(load_data(grad, (index_t)o * pixels)) : 0.0f;
@@ -39,7 +39,7 @@ static inline void load_grad_halves(__global const data_t *grad, int pixels, __l
     const float scale = scale_for(most);
     const float least = most * as_float((127u - DOUBT_BITS) << 23);
     float small = 0.0f, there = 0.0f;
-    #pragma unroll 8
+    #pragma unroll ${16 if unit == "wgmma" else 8}
     for (int row = 0; row < GRAD_ROWS; row += STRIPES) {
         const int o = row + t / TILE_PIXELS;
         const float value = ROW_REAL(o) ? load_data(grad, (index_t)o * pixels) : 0.0f;
