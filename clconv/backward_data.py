@@ -198,7 +198,7 @@ def _block_launch(request: Request, tile: Tile, parts: int, count: int, device: 
 VARIANTS = (
     Variant("block", refuses, _block_tiles, _block_schedule, suits=lambda request, device: device.kind == "cpu"),
     backward_grouped.DATA,
-    backward_data_matrix.VARIANT,
+    *backward_data_matrix.VARIANTS,
     backward_data_tile.VARIANT,
     Variant("plain", _plain_supports, _tiles, _plain_schedule, lambda request, device: device.kind != "cpu", guarded=False),
     Variant("owner", lambda request, device: None, _tiles, _owner_schedule, guarded=False),

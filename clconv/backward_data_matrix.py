@@ -1,5 +1,6 @@
-"""The backward pass for input, offset and mask by matrix units, halves in, float32 sums: NVIDIA's from Ampere on, atomics for the input."""
+"""The backward pass for input, offset and mask by matrix units, halves in, float32 sums: NVIDIA's from Ampere on, Hopper's wgmma first."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from clconv.atomics import atomic_add
@@ -29,12 +30,14 @@ from clconv.schedule import (
 if TYPE_CHECKING:
     from clconv.device import Device
 
-_UNIT = "mma"
-_WARP = 32
-"""Pixels, and channels, of a warp."""
+_WARP_CHANNELS = {"mma": 32, "wgmma": 64}
+"""Channels of a warp, which has 1024 pixels times channels."""
 _STAGES = 2
 _SIZES = ("tile_pixels", "tile_channels", "chunk")
-_SHAPES = ((128, 64, 64), (64, 128, 32), (128, 64, 32), (64, 64, 32), (32, 64, 32), (64, 32, 32), (32, 32, 32))
+_SHAPES = {
+    "mma": ((128, 64, 64), (64, 128, 32), (128, 64, 32), (64, 64, 32), (32, 64, 32), (64, 32, 32), (32, 32, 32)),
+    "wgmma": ((192, 64, 64), (128, 64, 64), (64, 128, 64), (64, 128, 32), (128, 64, 32), (64, 64, 32)),
+}
 """The fastest on an H100 first; where plans of all taps are not kept and floats are added, those of short chunks are."""
 _BUSY = 0.8
 """Work-groups a compute unit that a tile must make, or a smaller one is taken."""
@@ -49,9 +52,9 @@ def _shares(problem: Problem) -> bool:
     return _sample(problem) % problem.group_in == 0
 
 
-def _keeps_plans(problem: Problem) -> bool:
+def _keeps_plans(unit: str, problem: Problem) -> bool:
     """Whether a warp's channels share one sample, so that the plans of all taps, and their dots, are kept in local memory."""
-    return _shares(problem) or _sample(problem) >= _WARP
+    return _shares(problem) or _sample(problem) >= _WARP_CHANNELS[unit]
 
 
 def _plans(problem: Problem, tile: Tile) -> int:
@@ -60,48 +63,59 @@ def _plans(problem: Problem, tile: Tile) -> int:
 
 
 def _items(tile: Tile) -> int:
-    return tile["tile_pixels"] * tile["tile_channels"] // _WARP
+    return tile["tile_pixels"] * tile["tile_channels"] // 32
 
 
-def _local_bytes(request: Request, tile: Tile) -> int:
+def _local_bytes(unit: str, request: Request, tile: Tile) -> int:
     problem, pixels, channels = request.problem, tile["tile_pixels"], tile["tile_channels"]
-    sets = problem.taps if _keeps_plans(problem) else 2
+    sets = problem.taps if _keeps_plans(unit, problem) else 2
     weights = _STAGES * tile["chunk"] * channels * parts(problem) * 2
     grads = round_up(problem.group_out, tile["chunk"]) * pixels * parts(problem) * 2
-    dots = channels // _WARP * problem.taps * pixels * 16 if _dotted(request) else 0
+    dots = channels // _WARP_CHANNELS[unit] * problem.taps * pixels * 16 if _dotted(unit, request) else 0
     planned = sets * _plans(problem, tile) * pixels * (21 if is_fixed(request) else 17)
-    return planned + weights + grads + dots + 12 * pixels
+    aligned = 1024 if unit == "wgmma" else 0
+    return planned + weights + grads + dots + 12 * pixels + aligned
 
 
-def _dotted(request: Request) -> bool:
-    return _keeps_plans(request.problem) and bool(request.needs & {"offset", "mask"})
+def _dotted(unit: str, request: Request) -> bool:
+    return _keeps_plans(unit, request.problem) and bool(request.needs & {"offset", "mask"})
 
 
-def _legal(request: Request, device: "Device", tile: Tile) -> bool:
+def _legal(unit: str, request: Request, device: "Device", tile: Tile) -> bool:
     """Whether a tile's channels lie in one sample group or over whole ones, and whether all fits."""
     problem, channels, sample = request.problem, tile["tile_channels"], _sample(request.problem)
     whole = _shares(problem) or (problem.group_in % channels == 0 and (sample % channels == 0 or channels % sample == 0))
-    return whole and _items(tile) <= device.max_work_group and _local_bytes(request, tile) <= device.local_memory
+    return whole and _items(tile) <= device.max_work_group and _local_bytes(unit, request, tile) <= device.local_memory
 
 
-def _idles(problem: Problem, tile: Tile) -> bool:
+def _idles(unit: str, problem: Problem, tile: Tile) -> bool:
     """Whether warps have no channels, as a group has too few."""
-    return tile["tile_channels"] - _WARP >= problem.group_in
+    return tile["tile_channels"] - _WARP_CHANNELS[unit] >= problem.group_in
 
 
-def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
+def _leaves_more(problem: Problem, device: "Device", pixels: int) -> bool:
+    """Whether a compute unit, which takes one tile after another, has no fewer pixels with tiles of more than 128 than with those."""
+    rounds = [ceil_div(ceil_div(problem.out_pixels, each), device.compute_units) * each for each in (pixels, 128)]
+    return pixels > 128 and rounds[0] >= rounds[1]
+
+
+def _tiles(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     """First those that occupy the compute units; in each of both, those whose warps all have channels."""
-    shapes = _SHAPES if _keeps_plans(request.problem) or is_fixed(request) else sorted(_SHAPES, key=lambda shape: shape[2])
+    problem = request.problem
+    shapes = _SHAPES[unit]
+    if not _keeps_plans(unit, problem) and not is_fixed(request):
+        shapes = tuple(sorted(shapes, key=lambda shape: shape[2]))
     tiles = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in shapes]
-    legal = sorted((tile for tile in tiles if _legal(request, device, tile)), key=lambda tile: _idles(request.problem, tile))
-    busy = [tile for tile in legal if ceil_div(request.problem.out_pixels, tile["tile_pixels"]) >= _BUSY * device.compute_units]
+    legal = [tile for tile in tiles if _legal(unit, request, device, tile)]
+    legal.sort(key=lambda tile: (_idles(unit, problem, tile), _leaves_more(problem, device, tile["tile_pixels"])))
+    busy = [tile for tile in legal if ceil_div(problem.out_pixels, tile["tile_pixels"]) >= _BUSY * device.compute_units]
     return tuple(dict.fromkeys([*busy, *legal]))
 
 
-def _supports(request: Request, device: "Device") -> str | None:
+def _supports(unit: str, request: Request, device: "Device") -> str | None:
     problem = request.problem
-    if _UNIT not in device.matrix_units:
-        return f"the device has no {_UNIT}"
+    if unit not in device.matrix_units:
+        return f"the device has no {unit}"
     if problem.dtype == "float64":
         return "it multiplies halves, which float64 can't be cut into"
     if is_fixed(request) and (reason := refuses_fixed(problem)):
@@ -110,14 +124,21 @@ def _supports(request: Request, device: "Device") -> str | None:
         return "its corners beyond a border are zeros, not the border's pixels"
     if problem.group_in % 4 or (_sample(problem) not in (4, 8) and _sample(problem) % 16):
         return "it takes 4 channels at a time and sums over 16, and groups of them are no multiple of that"
-    if not _tiles(request, device):
+    if unit == "wgmma" and not _keeps_plans(unit, problem):
+        return "a warp takes 64 channels of one offset group, and there are fewer"
+    if not _tiles(unit, request, device):
         return "no tile fits: offset groups don't lie evenly in groups of channels, or there is too little local memory"
     return refuses_ring(problem)
 
 
-def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
+def _suits(unit: str, request: Request, device: "Device") -> bool:
+    """Where groups have half of a warp's channels or fewer, the unit whose warps have fewer does better."""
+    return fills_tile(request.problem) and (unit == "mma" or 2 * request.problem.group_in > _WARP_CHANNELS[unit])
+
+
+def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Schedule:
     problem, needs = request.problem, request.needs & {"input", "offset", "mask"}
-    pack, packed = _pack(problem, tile)
+    pack, packed = _pack(unit, problem, tile)
     shared: tuple[Launch, ...] = ()
     before: tuple[Step, ...] = (pack,)
     after: tuple[Step, ...] = ()
@@ -130,14 +151,14 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     if fixed:
         before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
-        transpose, ring = ring_first(problem, device, 0 if _keeps_plans(problem) else _sample(problem))
+        transpose, ring = ring_first(problem, device, 0 if _keeps_plans(unit, problem) else _sample(problem))
         before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
         zeros = "scratch", ring["scratch"]
     joined = ring_and_weight(shared[0], pack, back=True, zeros=zeros) if shared else {}
     if zeros:  # where a forward has left the ring, or none is read
         joined |= ring_and_weight(None, pack, back=True, zeros=zeros)
     way: dict[str, Value] = {
-        "unit": _UNIT,
+        "unit": unit,
         "parts": parts(problem),
         "doubt_bits": DOUBT_BITS[parts(problem)],
         "atomic": atomic_add(problem, device) or "cas",
@@ -146,8 +167,8 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         "vec": 4,
         "channels_at_once": 4,
         "plans": _plans(problem, tile),
-        "keeps_plans": _keeps_plans(problem),
-        "dotted": _dotted(request),
+        "keeps_plans": _keeps_plans(unit, problem),
+        "dotted": _dotted(unit, request),
         "planned": bool(kept_plans(request)),
         **{f"needs_{name}": name in needs for name in ("input", "mask", "offset")},
         **dict(tile.sizes),
@@ -164,15 +185,15 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items,),
         (items,),
     )
-    return Schedule(_UNIT, tile, (*before, launch, *after), temporaries, shared, joined=joined)
+    return Schedule(unit, tile, (*before, launch, *after), temporaries, shared, joined=joined)
 
 
-def _pack(problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:
+def _pack(unit: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:
     """The launch that packs and scales the weight by channels, and what it makes."""
     columns = problem.groups * round_up(problem.group_in, tile["tile_channels"])
     halves = columns * round_up(problem.group_out, tile["chunk"]) * problem.taps * parts(problem)
     way: dict[str, Value] = {
-        "parts": parts(problem), "chunk": tile["chunk"], "tile_channels": tile["tile_channels"], "items": PACK_ITEMS,
+        "unit": unit, "parts": parts(problem), "chunk": tile["chunk"], "tile_channels": tile["tile_channels"], "items": PACK_ITEMS,
         "doubt_bits": DOUBT_BITS[parts(problem)], **weight_specialisation(problem),
     }  # fmt: skip
     way["wide"] = problem.wide or halves >= 1 << 31
@@ -180,5 +201,14 @@ def _pack(problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:
     return Launch(Kernel.of("pack_weight_back", way), ("weight", *made), (), (columns * PACK_ITEMS,), (PACK_ITEMS,)), made
 
 
-VARIANT = Variant(_UNIT, _supports, _tiles, _schedule, suits=lambda request, device: fills_tile(request.problem))
-"""The gradients of input, offset and mask, of the input by atomics."""
+VARIANTS = tuple(
+    Variant(
+        unit,
+        partial(_supports, unit),
+        partial(_tiles, unit),
+        partial(_schedule, unit),
+        partial(_suits, unit),
+    )
+    for unit in ("wgmma", "mma")
+)
+"""The gradients of input, offset and mask, of the input by atomics; fastest first."""

@@ -1,5 +1,7 @@
 /* The way back from a column, for backward_data_matrix: what a lane does with a quad of channels of one pixel, and with its warp's dots. */
-#define PAIR(rows) ((rows) * 8 + lane / 8 * 2) /* the first of the two pixels that eight lanes share */
+#define PIXEL_ROWS (WARP_PIXELS / 8) /* of four; the others are of the same pixels, BESIDE in the channels */
+#define PAIR(rows) ((rows) % PIXEL_ROWS * 8 + lane / 8 * 2) /* the first of the two pixels that eight lanes share */
+#define BESIDE(rows) ((rows) / PIXEL_ROWS * 32)
 #define GROUP_LANES (SAMPLE_CHANNELS < 16 ? SAMPLE_CHANNELS / 4 : 4) /* that have channels of one sample group, of four */
 #define PIXELS_A_LANE (GROUP_LANES > 1 ? 1 : 2) /* of two pixels' dots, those that a lane sums up */
 static inline float of_lane(float given, int distance)
@@ -85,7 +87,7 @@ static inline int in_one_cell(__local const plan_t *its)
     const int pixel = PLAN_PIXEL(its[PAIR(0)]);
     int same = pixel == of_lane_number(pixel, lane % 8);
     #pragma unroll
-    for (int i = 1; i < 8; ++i) same &= pixel == PLAN_PIXEL(its[PAIR(i / 2) + i % 2]);
+    for (int i = 1; i < 2 * PIXEL_ROWS; ++i) same &= pixel == PLAN_PIXEL(its[PAIR(i / 2) + i % 2]);
     return all_lanes(same);
 }
 
@@ -116,7 +118,7 @@ static inline void settle(
     const int lane = (int)get_local_id(0) % 32;
     #pragma unroll
     for (int i = 0; i < 8; ++i) { /* quad h of pixel i / 2 of the lane */
-        const int row = i / 2 * 8 + lane / 4, h = i % 2, c = h * 16 + lane % 4 * 4, r = i / 2 % 2 * 2;
+        const int row = i / 2 % PIXEL_ROWS * 8 + lane / 4, h = i % 2, c = BESIDE(i / 2) + h * 16 + lane % 4 * 4, r = i / 2 % 2 * 2;
         if (c < channels) {
             const float4 by = unscale[c / 4];
             float4 column = (float4)(total[i / 4][2 * h][r], total[i / 4][2 * h][r + 1], total[i / 4][2 * h + 1][r], total[i / 4][2 * h + 1][r + 1]);

@@ -16,10 +16,10 @@
  *
  * Work-group i: pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips. Its grad_output stays in local memory. It takes
  * TILE_OUT channels at a time, which lie in one group, and in one sample group or over whole ones, and tap after tap: a chunk's pixels stay
- * in the cache while all taps read them. Warp w multiplies 32 pixels and 32 channels (see matrix_back), and goes back through its samples.
+ * in the cache while all taps read them. A warp multiplies WARP_PIXELS and WARP_CHANNELS (see matrix_back), and goes back through its samples.
  *
  * Local memory: plan (see plan) and gates [PLAN_SETS][PLANS][TILE_PIXELS], of all taps, or of this and the next where there are many;
- * halves, see grad_halves; weights [STAGES][STAGE], a ring of stages (see matrix_back)${"; dots [TILE_OUT / 32][TAPS][TILE_PIXELS], of corners" if dotted else ""}. */
+ * halves, see grad_halves; weights [STAGES][STAGE], a ring of stages (see matrix_back)${"; dots [WARPS_ACROSS][TAPS][TILE_PIXELS], of corners" if dotted else ""}. */
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="plans_of" file="back_plans.cl"/>\
 <%namespace name="way_back" file="planned_sample.cl"/>\
@@ -29,9 +29,15 @@ paired = needs_input and not fixed_bits and not keeps_plans  # offset groups of 
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 sum = "sum" if exact else "total"
 fixed = fixed_bits > 0
-target = "{grad_sums, grad_marks, ways + own_plans + warp_pixel, own_scales[0], real ? first_channel + own_channel : 0}" if fixed else "{grad_ring + (first_group + own_channel / SAMPLE_CHANNELS) * ring_pixels * SAMPLE_CHANNELS + own_channel % SAMPLE_CHANNELS, ring_pixels * SAMPLE_CHANNELS}" if paired else "{grad_ring + first_channel + own_channel}"
+target = "{grad_ring + first_channel + own_channel + BESIDE(rows)}"
+if fixed:
+    target = "{grad_sums, grad_marks, ways + own_plans + warp_pixel, own_scales[REAL(rows) ? BESIDE(rows) / 4 : 0], REAL(rows) ? first_channel + own_channel + BESIDE(rows) : 0}"
+elif paired:
+    target = "{grad_ring + (first_group + own_channel / SAMPLE_CHANNELS) * ring_pixels * SAMPLE_CHANNELS + own_channel % SAMPLE_CHANNELS, ring_pixels * SAMPLE_CHANNELS}"
 stage_vecs = chunk * tile_channels * parts // 8
 items = tile_pixels * tile_channels // 32
+steps = ("", " + IN_CHANNELS", " + below", " + below + IN_CHANNELS")[: 4 if offset_groups else 1]
+besides = (0, 2) if unit == "wgmma" else (0,)  # of a warp's rows, those with which others of the same pixels begin, see back_samples
 %>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -49,7 +55,8 @@ items = tile_pixels * tile_channels // 32
 % endif
 #define TILE_PIXELS ${tile_pixels}
 #define ITEMS (TILE_PIXELS * TILE_OUT / 32)
-#define WARPS_ACROSS (TILE_OUT / 32)
+#define WARPS_ACROSS (TILE_OUT / WARP_CHANNELS)
+#define REAL(rows) (GROUP_IN % TILE_OUT == 0 || in_group + own_channel + BESIDE(rows) < GROUP_IN)
 #define PLANS ${plans}
 #define PLAN_SETS ${"TAPS" if keeps_plans else 2}
 #define PLANNED (PLANS * TILE_PIXELS)
@@ -113,7 +120,7 @@ ${plan.operands()}\
     __local uchar4 ways[PLAN_SETS * PLANNED];
 % endif
     __local uint4 weights[STAGES * STAGE_VECS];
-    __local uint4 grads[PARTS * GRAD_PART / 8];
+    __local uint4 grads[PARTS * GRAD_PART / 8]${" __attribute__((aligned(1024)))" if unit == "wgmma" else ""};
     __local float unscaled[TILE_PIXELS];
     __local int2 places[TILE_PIXELS]; /* image and pixel */
     __local int doubted[1];
@@ -127,9 +134,9 @@ ${plan.operands()}\
     const index_t ring_pixels = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
 % endif
     const int lane = t % 32;
-    const int warp_pixel = t / 32 % (TILE_PIXELS / 32) * 32;
-    const int across = t / TILE_PIXELS; /* its warp's place along the channels */
-    const int own_channel = across * 32 + 4 * (lane % 8); /* in the tile, the first of its quad */
+    const int warp_pixel = t / 32 % (TILE_PIXELS / WARP_PIXELS) * WARP_PIXELS;
+    const int across = t / 32 / (TILE_PIXELS / WARP_PIXELS); /* its warp's place along the channels */
+    const int own_channel = across * WARP_CHANNELS + 4 * (lane % 8); /* in the tile, the first of its quad */
     const int below = (width + 1) * IN_CHANNELS;
     const int pixels = out_height * out_width;
     const long first = (long)get_group_id(0) * TILE_PIXELS;
@@ -146,9 +153,8 @@ ${plan.operands()}\
         const int in_group = tile % TILES * TILE_OUT;
         const int first_channel = group * GROUP_IN + in_group;
         const int first_group = first_channel / SAMPLE_CHANNELS;
-        const int real = GROUP_IN % TILE_OUT == 0 || in_group + own_channel < GROUP_IN;
 % if needs_input and fixed:
-        __global const float4 *own_scales = channel_scales + (real ? first_channel + own_channel : 0) / 4;
+        __global const float4 *own_scales = channel_scales + (REAL(0) ? first_channel + own_channel : 0) / 4;
 % endif
         __global const float4 *own_unscale = unscale + (tile * TILE_OUT + own_channel) / 4;
         __global const uint4 *stages = packed + (index_t)tile * TAPS * CHUNKS * STAGE_VECS;
@@ -159,7 +165,7 @@ ${plan.operands()}\
             load_grad_halves(grad_output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels + pixel, pixels, halves, unscaled, counted);
         ${fetch_weights()}
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (isnan(unscaled[t % TILE_PIXELS] + dot_quad(own_unscale[0], (float4)(1.0f)))) doubted[0] = 1;
+        if (isnan(unscaled[t % TILE_PIXELS] + dot_quad(own_unscale[0]${" + own_unscale[8]" if unit == "wgmma" else ""}, (float4)(1.0f)))) doubted[0] = 1;
 % if not keeps_plans and not planned:
         begun_t begun[PLANS_AT_ONCE];
 % endif
@@ -186,7 +192,7 @@ ${plan.operands()}\
             for (int chunk = 0; chunk < CHUNKS; ++chunk) {
                 publish_copies();
                 barrier(CLK_LOCAL_MEM_FENCE);
-                __local const uint4 *stage = weights + ((tap * CHUNKS + chunk) % STAGES * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS) + lane;
+                __local const uint4 *stage = weights + ((tap * CHUNKS + chunk) % STAGES * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS);
                 if (ahead < TAPS * CHUNKS) ${fetch_weights()}
 % if planned:
                 if (chunk == 0 && new_plans && tap + 1 < TAPS) ${plans_of.make_plans("tap + 1", "tap + 2")}
@@ -211,65 +217,64 @@ ${plan.operands()}\
             ${plans_of.finish_plans("tap + 1")}
 % endif
             const int doubtful = doubted[0];
-            const float4 by = doubtful ? (float4)(1.0f) : own_unscale[0];
             if (doubtful)
-                settle(total, unscaled + warp_pixel, unscale + (tile * TILE_OUT + across * 32) / 4, grad_output, weight, places + warp_pixel, pixels,
-                       first_channel + across * 32, GROUP_IN - in_group - across * 32, tap);
-            /* From here on, column[rows][i] is the lane's quad of pixel warp_pixel + PAIR(rows) + i. */
+                settle(total, unscaled + warp_pixel, unscale + (tile * TILE_OUT + across * WARP_CHANNELS) / 4, grad_output, weight, places + warp_pixel, pixels,
+                       first_channel + across * WARP_CHANNELS, GROUP_IN - in_group - across * WARP_CHANNELS, tap);
+            /* From here on, column[rows][i] is the lane's quad BESIDE(rows) of pixel warp_pixel + PAIR(rows) + i. */
             float4 column[4][2];
             #pragma unroll
-            for (int rows = 0; rows < 4; ++rows) pair_up(total[rows / 2], rows % 2, column[rows]);
-            #pragma unroll
             for (int rows = 0; rows < 4; ++rows) {
+                pair_up(total[rows / 2], rows % 2, column[rows]);
+                const float4 by = doubtful ? (float4)(1.0f) : own_unscale[BESIDE(rows) / 4];
                 #pragma unroll
                 for (int i = 0; i < 2; ++i) column[rows][i] = column[rows][i] * (doubtful ? 1.0f : unscaled[warp_pixel + PAIR(rows) + i]) * by;
             }
             __local const plan_t *its = plan + own_plans + warp_pixel;
 % if needs_input:
-            const int adds = real ? real_pixels - warp_pixel : 0; /* pixels, of the warp's */
+            const target_t to[] = {${", ".join(target.replace("rows", str(rows)) for rows in besides)}};
             const int heap = in_one_cell(its);
-            const target_t to = ${target};
-            if (heap) add_heap(to, column, its, adds, width);
+% for b, rows in enumerate(besides):
+            if (heap) add_heap(to[${b}], column + ${rows}, its, REAL(${rows}) ? real_pixels - warp_pixel : 0, width);
+% endfor
 % endif
 % if dots:
-            float dot[4][2][4];
+            float dot[PIXEL_ROWS][2][4];
 % endif
             #pragma unroll
-            for (int rows = 0; rows < 4; ++rows) {
+            for (int row = 0; row < PIXEL_ROWS; ++row) {
                 #pragma unroll
                 for (int i = 0; i < 2; ++i) {
-                    const plan_t at = its[PAIR(rows) + i];
-                    const index_t from = real ? (index_t)PLAN_PIXEL(at) * IN_CHANNELS + first_channel + own_channel : 0; /* there are zeros */
-% if dots:
-                    __global const data_t *corner = ring + from;
-                    dot[rows][i][0] = dot_quad(column[rows][i], load_ring(corner));
-% if offset_groups:
-                    dot[rows][i][1] = dot_quad(column[rows][i], load_ring(corner + IN_CHANNELS));
-                    dot[rows][i][2] = dot_quad(column[rows][i], load_ring(corner + below));
-                    dot[rows][i][3] = dot_quad(column[rows][i], load_ring(corner + below + IN_CHANNELS));
-% endif
-% endif
+                    const plan_t at = its[PAIR(row) + i]; /* of channels that aren't real: where zeros are */
+% for rows in besides if dots else ():
+                    __global const data_t *from_${rows} = ring + (REAL(${rows}) ? (index_t)PLAN_PIXEL(at) * IN_CHANNELS + first_channel + own_channel + BESIDE(${rows}) : 0);
+% for q, step in enumerate(steps):
+                    dot[row][i][${q}] = ${"" if rows == 0 else "dot[row][i][%d] + " % q}dot_quad(column[row + ${rows}][i], load_ring(from_${rows}${step}));
+% endfor
+% endfor
 % if needs_input:
 % if paired:
-                    add_with_next(to, its + PAIR(rows) + i, column[rows][i], width, PAIR(rows) + i < adds && !heap);
+                    add_with_next(to[0], its + PAIR(row) + i, column[row][i], width, REAL(0) && warp_pixel + PAIR(row) + i < real_pixels && !heap);
 % else:
-                    if (PAIR(rows) + i < adds && PLAN_PIXEL(at) != RING_OUTSIDE && !heap) add_to_corners(to, at, PAIR(rows) + i, column[rows][i], width);
+                    const int adds = warp_pixel + PAIR(row) + i < real_pixels && PLAN_PIXEL(at) != RING_OUTSIDE && !heap;
+% for b, rows in enumerate(besides):
+                    if (adds && REAL(${rows})) add_to_corners(to[${b}], at, PAIR(row) + i, column[row + ${rows}][i], width);
+% endfor
 % endif
 % endif
                 }
             }
 % if dots:
             #pragma unroll
-            for (int rows = 0; rows < 4; ++rows) {
+            for (int row = 0; row < PIXEL_ROWS; ++row) {
 % if dotted:
-                dots[((across * TAPS + tap) * TILE_PIXELS + warp_pixel + rows * 8 + lane / 4) * 4 + lane % 4] += summed_dot(dot[rows]);
+                dots[((across * TAPS + tap) * TILE_PIXELS + warp_pixel + row * 8 + lane / 4) * 4 + lane % 4] += summed_dot(dot[row]);
 % else:
                 #pragma unroll
                 for (int turn = 0; turn < PIXELS_A_LANE; ++turn) {
-                    const int in_warp = PAIR(rows) + ${"(PIXELS_A_LANE == 1 ? lane % 2 : turn)"};
+                    const int in_warp = PAIR(row) + ${"(PIXELS_A_LANE == 1 ? lane % 2 : turn)"};
                     float sum_of[4];
-                    sum_dots(dot[rows], turn, sum_of);
-                    if (warp_pixel + in_warp < real_pixels && real && lane % GROUP_LANES < 2) {
+                    sum_dots(dot[row], turn, sum_of);
+                    if (warp_pixel + in_warp < real_pixels && REAL(0) && lane % GROUP_LANES < 2) {
                         const sample_t s = planned_sample(its[in_warp], ${way_back.gates("own_plans + warp_pixel + in_warp")});
                         const int n = places[warp_pixel + in_warp].x, g = first_group + own_channel / SAMPLE_CHANNELS;
                         const index_t pixel = places[warp_pixel + in_warp].y;

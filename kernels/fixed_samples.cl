@@ -17,7 +17,7 @@ static inline void add_to_corners(target_t at, plan_t its, int in_warp, float4 c
 }
 
 /* The columns of a heap, summed in a fixed order before they are added: few or many, the sum of all that reach a pixel has its bound. */
-static inline void add_heap(target_t at, const float4 column[4][2], __local const plan_t *its, int adds, int width)
+static inline void add_heap(target_t at, const float4 column[PIXEL_ROWS][2], __local const plan_t *its, int adds, int width)
 {
     const int lane = (int)get_local_id(0) % 32;
     const int pixel = PLAN_PIXEL(its[0]);
@@ -25,7 +25,7 @@ static inline void add_heap(target_t at, const float4 column[4][2], __local cons
     for (int corner = 0; corner < CORNERS; ++corner) {
         float4 given = (float4)(0.0f);
         #pragma unroll
-        for (int i = 0; i < 8; ++i) {
+        for (int i = 0; i < 2 * PIXEL_ROWS; ++i) {
             const plan_t p = its[PAIR(i / 2) + i % 2];
             if (PAIR(i / 2) + i % 2 < adds) given += p.y * corner_weight(planned_sample(p, 0), corner) * column[i / 2][i % 2];
         }

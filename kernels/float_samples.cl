@@ -49,7 +49,7 @@ static inline void add_to_corners(target_t to, plan_t its, int in_warp, float4 c
 % endif
 
 /* The columns of such a heap, summed over the warp's pixels before they are added: else all would wait for each other in one place. */
-static inline void add_heap(target_t to, const float4 column[4][2], __local const plan_t *its, int adds, int width)
+static inline void add_heap(target_t to, const float4 column[PIXEL_ROWS][2], __local const plan_t *its, int adds, int width)
 {
     const int lane = (int)get_local_id(0) % 32;
     const int pixel = PLAN_PIXEL(its[0]);
@@ -57,7 +57,7 @@ static inline void add_heap(target_t to, const float4 column[4][2], __local cons
     for (int corner = 0; corner < CORNERS; ++corner) {
         float4 given = (float4)(0.0f);
         #pragma unroll
-        for (int i = 0; i < 8; ++i) {
+        for (int i = 0; i < 2 * PIXEL_ROWS; ++i) {
             const plan_t at = its[PAIR(i / 2) + i % 2];
             if (PAIR(i / 2) + i % 2 < adds) given += at.y * corner_weight(planned_sample(at, 0), corner) * column[i / 2][i % 2];
         }

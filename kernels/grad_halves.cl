@@ -1,7 +1,7 @@
 /* grad_output of a work-group's pixels in halves, in local memory, as ldmatrix takes them. Needs scale, matrix_back, matrix_nvidia.
  *
  *     grad_output[o][p] * 2**e = part 0 + part 1,   e of the pixel, such that the largest of the group's outputs lies in [2**14, 2**15)
- *     halves[part][o][octet OCTET(o, p / 8)][p % 8]: octets of pixels, moved so that 8 outputs' lie in different banks
+ *     halves[part][p / ROW][o][octet OCTET(o, p % ROW / 8)][p % 8]: octets of pixels, moved so that 8 outputs' lie in different banks
  *     unscaled[p] = 2**-e; NaN where halves don't do: an infinity, a NaN, or more than an eighth of a pixel's numbers further than
  *     2**-DOUBT_BITS below its largest
  *
@@ -10,6 +10,8 @@
 #define STRIPES (ITEMS / TILE_PIXELS)
 #define GRAD_ROWS (CHUNKS * CHUNK)
 #define GRAD_PART (GRAD_ROWS * TILE_PIXELS) /* halves */
+#define ROW ${min(64, tile_pixels)}
+#define ROW_REAL(o) (GROUP_OUT % CHUNK == 0 || (o) < GROUP_OUT)
 % if tile_pixels == 32:
 #define OCTET(o, octet) ((octet) ^ (o) / 2 % 4)
 % else:
@@ -23,9 +25,10 @@ static inline void load_grad_halves(__global const data_t *grad, int pixels, __l
     const int mine = t % TILE_PIXELS;
     float most = 0.0f;
     int strange = 0;
-    #pragma unroll 8
-    for (int o = t / TILE_PIXELS; o < GROUP_OUT; o += STRIPES) {
-        const float size = fabs(load_data(grad, (index_t)o * pixels));
+    #pragma unroll ${16 if unit == "wgmma" else 8}
+    for (int row = 0; row < GRAD_ROWS; row += STRIPES) {
+        const int o = row + t / TILE_PIXELS;
+        const float size = ROW_REAL(o) ? fabs(load_data(grad, (index_t)o * pixels)) : 0.0f;
         most = fmax(most, size);
         strange |= !(size <= FLT_MAX);
     }
@@ -36,13 +39,14 @@ static inline void load_grad_halves(__global const data_t *grad, int pixels, __l
     const float scale = scale_for(most);
     const float least = most * as_float((127u - DOUBT_BITS) << 23);
     float small = 0.0f, there = 0.0f;
-    #pragma unroll 8
-    for (int o = t / TILE_PIXELS; o < GRAD_ROWS; o += STRIPES) {
-        const float value = o < GROUP_OUT ? load_data(grad, (index_t)o * pixels) : 0.0f;
+    #pragma unroll ${16 if unit == "wgmma" else 8}
+    for (int row = 0; row < GRAD_ROWS; row += STRIPES) {
+        const int o = row + t / TILE_PIXELS;
+        const float value = ROW_REAL(o) ? load_data(grad, (index_t)o * pixels) : 0.0f;
         small += value != 0.0f && fabs(value) < least;
         there += value != 0.0f;
         const float scaled = value * scale;
-        __local ushort *to = halves + o * TILE_PIXELS + OCTET(o, mine / 8) * 8 + mine % 8;
+        __local ushort *to = halves + (mine / ROW * GRAD_ROWS + o) * ROW + OCTET(o, mine % ROW / 8) * 8 + mine % 8;
 % if parts == 2:
         const float high = as_float(as_uint(scaled) & 0xffffe000u);
         const uint both = two_halves(high, scaled - high);
@@ -67,12 +71,14 @@ static inline void load_grad_halves(__global const data_t *grad, int pixels, __l
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
+% if unit == "mma":
 /* The rows of grad_output that begin with output o and pixel p, 16 of each, as a fragment of the unit: pixels along its rows. */
 static inline void load_grad_fragment(uint *a, __local const ushort *part, int o, int p)
 {
     const int lane = (int)get_local_id(0) % 32;
     const int row = o + lane % 8 + lane / 16 * 8;
-    __local const ushort *from = part + row * TILE_PIXELS + OCTET(row, p / 8 + lane / 8 % 2) * 8;
+    __local const ushort *from = part + (p / ROW * GRAD_ROWS + row) * ROW + OCTET(row, p % ROW / 8 + lane / 8 % 2) * 8;
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
         : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3]) : "l"(from) : "memory");
 }
+% endif

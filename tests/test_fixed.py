@@ -14,7 +14,7 @@ from clconv.problem import Problem
 from clconv.schedule import Variant
 from clconv.tuning import PASSES
 
-_SUMMING = tuple(variant for variant in PASSES["backward_data"] if variant.name in ("grouped", "mma", "tile", "plain"))
+_SUMMING = tuple(variant for variant in PASSES["backward_data"] if variant.name in ("grouped", "wgmma", "mma", "tile", "plain"))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Aligned(Case):
         return arrays | {name: np.full_like(arrays[name], 0.999) for name in ("grad_output", "weight", "mask")}
 
 
-_ONE = Case("one-spot-deep", (2, 32, 16, 17), (16, 32, 3, 3), offsets="one")
+_ONE = Case("one-spot-deep", (2, 80, 16, 17), (16, 80, 3, 3), offsets="one")
 _CASES = (
     *(Aligned("aligned", (1, 32, 9, 12), (32, 32, 3, 3), offsets=offsets) for offsets in ("zero", "random")),
     *(_ONE, Steep("steep", (2, 32, 9, 12), (24, 32, 3, 3), offset_groups=2), replace(BY_NAME["deep"], name="deep-again")),
@@ -89,7 +89,7 @@ def test_ways_to_add_integers(variant: Variant, case: Case, integers: str, devic
 @pytest.mark.thorough
 @pytest.mark.parametrize("weight", [0, 5])
 @pytest.mark.parametrize("case", [case for case in _CASES if "steep" in case.name or case.data == "strange"], ids=lambda case: case.name)
-@pytest.mark.parametrize("name", ["grouped", "mma", "tile", "plain"])
+@pytest.mark.parametrize("name", ["grouped", "wgmma", "mma", "tile", "plain"])
 def test_few_and_many_terms(name: str, case: Case, weight: int, device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """With few terms allowed, pixels of both forms lie side by side."""
 
