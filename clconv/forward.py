@@ -2,8 +2,21 @@
 
 from typing import TYPE_CHECKING
 
-from clconv import forward_matrix, forward_tile, forward_units
-from clconv.runs import FLUSH_DENORMALS, Run, channels_last, divisor, joined, narrow, pack_weight_block, refuses, threads, vector, wide
+from clconv import forward_matrix, forward_planes, forward_tile, forward_units
+from clconv.runs import (
+    FLUSH_DENORMALS,
+    Run,
+    channels_last,
+    divisor,
+    joined,
+    narrow,
+    pack_weight_block,
+    refuses,
+    register_tiles,
+    threads,
+    vector,
+    wide,
+)
 from clconv.schedule import (
     Kernel,
     Launch,
@@ -49,19 +62,14 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 
 
 def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Sums fill the vector registers: 6 x 2 of 16 where vectors are of 32 bytes, 6 x 4 or 12 x 2 of 32 where they are of 64.
-
-    First as many vectors as the outputs fill, and the same blocks of pixels for every image size, so that these share kernels.
-    """
+    """The same blocks of pixels for every image size, so that these share kernels."""
     problem = joined(request.problem, device)
-    vec, run = vector(problem, device), Run.of(problem, device)
+    run = Run.of(problem, device)
     pairs = problem.group_in // run.size * problem.taps
-    rows = {4: 6, 2: 12, 1: 8} if device.vector_width >= 16 else {2: 6, 1: 8}
-    widths = sorted(rows, key=lambda width: (width > max(1, ceil_div(problem.group_out, vec)), -width))
     chunks = dict.fromkeys(divisor(pairs, depth // run.room) for depth in (256, 192, 384))
     return tuple(
-        Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=pixels, chunk_pairs=chunk)
-        for width in widths
+        Tile.of(vec=vector(problem, device), item_rows=rows, item_vecs=width, tile_pixels=pixels, chunk_pairs=chunk)
+        for rows, width in register_tiles(problem, device)
         for pixels in (96, 48)
         for chunk in chunks
     )
@@ -95,6 +103,7 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
 VARIANTS = (
     *forward_matrix.VARIANTS,
     *forward_units.VARIANTS,
+    *forward_planes.VARIANTS,
     Variant(
         "block",
         refuses,

@@ -43,6 +43,16 @@ def vector(problem: Problem, device: "Device") -> int:
     return 1 << (width.bit_length() - 1)
 
 
+def register_tiles(problem: Problem, device: "Device") -> tuple[tuple[int, int], ...]:
+    """Rows and vectors of sums that fill the vector registers; first as many vectors as the outputs fill.
+
+    6 x 2 of 16 where vectors are of 32 bytes, 6 x 4 or 12 x 2 of 32 where they are of 64.
+    """
+    rows = {4: 6, 2: 12, 1: 8} if device.vector_width >= 16 else {2: 6, 1: 8}
+    filled = max(1, ceil_div(problem.group_out, vector(problem, device)))
+    return tuple((rows[width], width) for width in sorted(rows, key=lambda width: (width > filled, -width)))
+
+
 def divisor(number: int, most: int) -> int:
     """The largest divisor of a number that is not above `most`, at least 1."""
     return next(size for size in range(max(1, min(number, most)), 0, -1) if number % size == 0)

@@ -14,7 +14,7 @@
  *
  * A task is one image, one chunk of channels, and a band of blocks of TILE_PIXELS pixels: it owns these channels of its band's grad_last,
  * so its adds need no atomics. A work-item is a thread and takes task after task; it walks over the blocks and all taps. */
-<%namespace name="samples" file="sample_channels.cl"/>\
+<%namespace name="samples" file="places.cl"/>\
 <%namespace name="vector" file="vector.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>

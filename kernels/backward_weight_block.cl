@@ -11,7 +11,7 @@
  * there are no atomics. A work-item is a thread and takes task after task; for each block it samples the panel, then multiplies
  * grad_output by it, ITEM_ROWS outputs x TILE channels in registers (see product). Of narrow groups it sums, for each channel, the outputs
  * of its group (see narrow): sums [NARROW][RUN], tile [TILE_PIXELS][RUN]. */
-<%namespace name="samples" file="sample_channels.cl"/>\
+<%namespace name="samples" file="places.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>

@@ -12,8 +12,7 @@
  * the panel, VEC pixels at a time, then multiplies the panel by the packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time
  * (see product; or narrow, where pack_weight_narrow packs the weights). Rows of the panel behind an image's last pixel hold what was
  * there before; their sums are not stored. */
-<%namespace name="samples" file="sample_channels.cl"/>\
-<%namespace name="vector" file="vector.cl"/>\
+<%namespace name="samples" file="places.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -27,49 +26,7 @@
 <%include file="sample_channels.cl"/>
 #define TILE_PIXELS ${tile_pixels}
 #define TILE_OUT ${"RUN" if narrow else "TILE"}
-#define TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
-#define PAIRS (GROUP_IN / RUN * TAPS)
-#define DEPTH (PAIRS * ROOM)
-#define CHUNK_PAIRS ${chunk_pairs}
-#define CHUNK (CHUNK_PAIRS * ROOM)
-#define SLICE (TILE_PIXELS * (CHUNK + TILES * TILE_OUT))
-
-/* sums[tile][p][..] = bias of the group's outputs, 0 behind them. */
-static inline void start_sums(__global acc_t *sums${", __global const data_t *bias" if has_bias else ""})
-{
-    for (int tile = 0; tile < TILES; ++tile) {
-        __global acc_t *first = sums + tile * TILE_PIXELS * TILE_OUT;
-        for (int j = 0; j < TILE_OUT; ++j)
-            first[j] = ${"tile * TILE_OUT + j < GROUP_OUT ? load_data(bias, tile * TILE_OUT + j) : ACC(0.0)" if has_bias else "ACC(0.0)"};
-        for (int v = 0; v < TILE_OUT; v += VEC) {
-            const vec_t start = LOAD_VEC(0, first + v);
-            for (int p = 1; p < TILE_PIXELS; ++p) STORE_VEC(start, 0, first + p * TILE_OUT + v);
-        }
-    }
-}
-
-/* output[o][p] = sums[p][o], for the group's outputs o and a block's pixels. */
-static inline void store_sums(__global const acc_t *sums, __global data_t *output, index_t pixels, int real_pixels)
-{
-    for (int o = 0; o < GROUP_OUT; o += VEC) {
-        __global const acc_t *from = sums + o / TILE_OUT * TILE_PIXELS * TILE_OUT + o % TILE_OUT;
-        __global data_t *to = output + o * pixels;
-        int p = 0;
-        if (o + VEC <= GROUP_OUT)
-            for (; p + VEC <= real_pixels; p += VEC) {
-% for r in range(vec):
-                vec_t row_${r} = LOAD_VEC(0, from + (p + ${r}) * TILE_OUT);
-% endfor
-                ${vector.transpose(vec)}
-% for r in range(vec):
-                store_data_vec(to, ${r} * pixels + p, row_${r});
-% endfor
-            }
-        for (int j = 0; j < min(VEC, GROUP_OUT - o); ++j)
-            for (int q = p; q < real_pixels; ++q) store_data(to, j * pixels + q, from[q * TILE_OUT + j]);
-    }
-}
-
+<%include file="block_sums.cl"/>
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void forward_block(
     __global const acc_t *last,

@@ -1,11 +1,8 @@
-<%namespace name="sample" file="sample.cl"/>\
-/* Samples for CPUs: where VEC pixels sample at one tap, worked out together, then a run of channels at each of these places.
+/* Samples for CPUs: a run of channels at each of VEC places, see places.
  *
  * image [H * W + 1][ROOM] of acc_t, channels innermost: pixel `outside` = H * W is zeros. Needs sample and run. */
-#define lanes_t ${"long" if accumulator == "float64" else "int"}${vec}
-#define CONVERT_LANES convert_${"long" if accumulator == "float64" else "int"}${vec}
+<%include file="places.cl"/>
 #define CONVERT_INDEX convert_${"long" if wide else "int"}${vec}
-${sample.locating(vec)}
 typedef struct {
     index_t corner[CORNERS][VEC]; /* first channel of the pixel, an index into image */
     acc_t weight[CORNERS][VEC];
@@ -22,51 +19,6 @@ static inline void keep_samples(samples_t *samples, sample_lanes_t s, vec_t scal
     STORE_VEC(scale, 0, samples->scale);
 }
 
-/* Rows and columns of `count` pixels from `first` on, times the strides. */
-static inline void place_pixels(index_t first, int out_width, int count, int *rows, int *columns)
-{
-    int oy = (int)(first / out_width), ox = (int)(first % out_width);
-    for (int p = 0; p < count; ++p) {
-        rows[p] = oy * STRIDE_Y;
-        columns[p] = ox * STRIDE_X;
-        ox = ox + 1 < out_width ? ox + 1 : 0;
-        oy += ox == 0;
-    }
-}
-
-% if offset_groups:
-<%
-    bits, real, least = ("long", "double", "0x0010000000000000L") if accumulator == "float64" else ("int", "float", "0x00800000")
-%>\
-/* Offsets beside zero, a denormal raised to the least normal number: where denormals count as zero, it would fall into another cell. */
-static inline vec_t off_zero(vec_t offset)
-{
-    const lanes_t sign = as_${bits}${vec}(offset) & (lanes_t)(${bits.upper()}_MIN), size = as_${bits}${vec}(offset) ^ sign;
-    return size > 0 && size < ${least} ? as_${real}${vec}(sign | ${least}) : offset;
-}
-
-% endif
-% for name in ("offset",) * bool(offset_groups) + ("mask",) * bool(has_mask):
-/* The operand at VEC pixels; where there are only `count`, the last one's value again. */
-static inline vec_t load_${name}_lanes(__global const ${name}_t *p, index_t pixel, int count)
-{
-    if (count >= VEC) return load_${name}_vec(p, pixel);
-    acc_t values[VEC];
-    for (int lane = 0; lane < VEC; ++lane) values[lane] = load_${name}(p, pixel + min(lane, count - 1));
-    return LOAD_VEC(0, values);
-}
-
-% endfor
-## The samples, and their masks, of tap `tap` of a sample group at a block's pixels from p on; names as they are in the kernels.
-<%def name="here(group)">\
-locate_lanes(CONVERT_LANES(LOAD_VEC(0, rows + p)) + tap_row(0, tap), CONVERT_LANES(LOAD_VEC(0, columns + p)) + tap_column(0, tap),
-% if offset_groups:
-             off_zero(load_offset_lanes(offset, 2 * ENTRY(${group}) * pixels + first_pixel + p, real_pixels - p)),
-             off_zero(load_offset_lanes(offset, (2 * ENTRY(${group}) + 1) * pixels + first_pixel + p, real_pixels - p)),
-% endif
-             height, width)\
-</%def>\
-<%def name="scale(group)">${"load_mask_lanes(mask, ENTRY(%s) * pixels + first_pixel + p, real_pixels - p)" % group if has_mask else "(vec_t)(ACC(1.0))"}</%def>\
 /* rows[lane * stride + c] = scale * B at VEC places, for the run's channels c. */
 static inline void sample_run(const samples_t *samples, __global const acc_t *image, __global acc_t *rows, int stride)
 {

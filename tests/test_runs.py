@@ -57,3 +57,10 @@ def test_one_image_of_64_channels_keeps_16_threads_busy(which: str, offset_group
     problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), offset_groups, padding=1, mask=True)
     request = Request(problem, needs_of(which, problem))
     assert _threads(choose(which, request, replace(CPU, compute_units=16), "block")) == 16
+
+
+def test_few_samples_are_taken_without_a_copy_of_the_input() -> None:
+    shortcut = problem_of((4, 256, 57, 57), (128, 256, 1, 1), stride=2)
+    schedule = choose("forward", Request(shortcut), CPU)
+    assert schedule.variant == "planes" and "input_last" not in schedule.temporaries
+    assert choose("forward", Request(problem_of((1, 64, 57, 57), (64, 64, 3, 3), stride=2)), CPU).variant == "block"
