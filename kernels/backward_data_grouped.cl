@@ -206,10 +206,8 @@ void backward_data_grouped(
         #pragma unroll 1
         for (int tap = 0; tap < TAPS; ++tap) {
             const plan_t its = plan[(own_taps + tap) * TILE_PIXELS + row];
-% if dots or not fixed:
-            const index_t place = (index_t)PLAN_PIXEL(its) * IN_CHANNELS + channel;
-% endif
 % if dots:
+            const index_t place = (index_t)PLAN_PIXEL(its) * IN_CHANNELS + channel;
             const vec_t value[4] = {load_ring(ring + place), load_ring(ring + place + IN_CHANNELS),
                                     load_ring(ring + place + below), load_ring(ring + place + below + IN_CHANNELS)};
 % endif
