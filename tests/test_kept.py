@@ -50,11 +50,16 @@ def _bits(results: Any) -> dict[str, bytes]:
     return {name: (array.get() if isinstance(array, cla.Array) else array).tobytes() for name, array in values.items() if array is not None}
 
 
-def _launches(plan: Plan, grad: Any, arrays: Mapping[str, Any], needs: Any = None) -> tuple[dict[str, bytes], int]:
-    """The gradients, and the number of launches that they took."""
+def _launches(plan: Plan, grad: Any, arrays: Mapping[str, Any], needs: Any = None) -> tuple[dict[str, bytes], list[str]]:
+    """The gradients, and the launches that they took."""
     with trace() as launched:
         gradients = plan.backward(grad, **arrays, needs=needs)
-    return _bits(gradients), len(launched)
+    return _bits(gradients), [name for name, _ in launched]
+
+
+def _spares(steps: list[str], all_steps: list[str]) -> bool:
+    """Whether some are left out, or one that did several things does fewer."""
+    return steps != all_steps and len(steps) <= len(all_steps)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
@@ -90,9 +95,9 @@ def test_only_the_backward_of_the_same_arrays_takes_it(kind: str, device: Device
         assert _launches(plan, grad, {**arrays, name: arrays[name].copy()}) == (want, all_steps)
         reverse = arrays[name][..., ::-1]
         changed, steps = _launches(plan, grad, {**arrays, name: reverse})
-        assert changed != want and steps >= all_steps
+        assert changed != want and not _spares(steps, all_steps)
     got, steps = _launches(plan, grad, {name: array[:] if name != "bias" else array for name, array in arrays.items()})
-    assert got == want and steps < all_steps
+    assert got == want and _spares(steps, all_steps)
     assert _launches(plan, grad, arrays) == (want, all_steps)
 
 
@@ -105,7 +110,7 @@ def test_the_last_forward_is_the_one_that_counts(device: Device) -> None:
     plan.forward(**others, keep=True)
     assert _launches(plan, grad, arrays) == wants[0]
     got, steps = _launches(plan, grad, others)
-    assert got == wants[1][0] and steps < wants[1][1]
+    assert got == wants[1][0] and _spares(steps, wants[1][1])
     plan.forward(**arrays, keep=True)
     plan.forward(**arrays)
     assert _launches(plan, grad, arrays) == wants[0]
@@ -119,14 +124,14 @@ def test_any_gradients_may_be_asked_for_and_the_weight_may_change(device: Device
         plan.forward(**arrays, keep=True)
         assert _bits(plan.backward(grad, **arrays, needs=name)) == want
     plan.forward(**arrays, keep=True)
-    assert _launches(plan, grad, arrays, needs=()) == ({}, 0)
+    assert _launches(plan, grad, arrays, needs=()) == ({}, [])
     others = {**arrays, "weight": arrays["weight"] * 3}
     want, all_steps = _launches(plan, grad, others)
     plan.set_weight(arrays["weight"])
     plan.forward(**{name: array for name, array in arrays.items() if name != "weight"}, keep=True)
     plan.set_weight(others.pop("weight"))
     got, steps = _launches(plan, grad, others)
-    assert got == want and steps < all_steps
+    assert got == want and _spares(steps, all_steps)
 
 
 @pytest.mark.parametrize("kind", ["numpy", "device"])
@@ -138,12 +143,12 @@ def test_one_image_of_three_dimensions_and_other_layouts(kind: str, device: Devi
     want, all_steps = _launches(plan, grad[0], single)
     plan.forward(**single, keep=True)
     got, steps = _launches(plan, grad[0], single)
-    assert got == want and steps < all_steps
+    assert got == want and _spares(steps, all_steps)
     strided = {**arrays, "input": arrays["input"][:, :, ::-1]}
     want, all_steps = _launches(plan, grad, strided)
     plan.forward(**strided, keep=True)
     got, steps = _launches(plan, grad, strided)
-    assert got == want and steps < all_steps
+    assert got == want and _spares(steps, all_steps)
 
 
 def test_no_images_keep_nothing(device: Device) -> None:
