@@ -35,6 +35,9 @@ from clconv.schedule import (
 if TYPE_CHECKING:
     from clconv.device import Device
 
+_NARROW_PAIRS = 16
+"""Taps whose places are kept for the samples of narrow groups, at most."""
+
 
 def _plain_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     """First the largest up to 8 that leaves a GPU enough work-items to hide its latencies, on others 8."""
@@ -66,7 +69,8 @@ def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     problem = joined(request.problem, device)
     run = Run.of(problem, device)
     pairs = problem.group_in // run.size * problem.taps
-    chunks = dict.fromkeys(divisor(pairs, depth // run.room) for depth in (256, 192, 384))
+    depths = (_NARROW_PAIRS * run.room,) if narrow(request.problem, device) else (256, 192, 384)
+    chunks = dict.fromkeys(divisor(pairs, depth // run.room) for depth in depths)
     return tuple(
         Tile.of(vec=vector(problem, device), item_rows=rows, item_vecs=width, tile_pixels=pixels, chunk_pairs=chunk)
         for rows, width in register_tiles(problem, device)
@@ -81,7 +85,8 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     transpose, last = channels_last(problem, device)
     pack, packed = pack_weight_block(request.problem, tile_out, device)
     blocks = problem.batch * ceil_div(problem.out_height * problem.out_width, tile["tile_pixels"])
-    slice_elements = tile["tile_pixels"] * (tile["chunk_pairs"] * run.room + round_up(problem.group_out, tile_out))
+    panel = 0 if narrow(request.problem, device) else tile["chunk_pairs"] * run.room
+    slice_elements = tile["tile_pixels"] * (panel + round_up(problem.group_out, tile_out))
     count, scratch = threads(blocks, slice_elements, problem, device)
     arguments = {
         **dict(tile.sizes),

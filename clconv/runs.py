@@ -21,8 +21,8 @@ COPIES_BYTES = 12 << 20
 
 _LONGEST_RUN = 64
 
-_BLOCK = 64
-"""Pixels, or factors of an output, that a work-item of a transpose moves."""
+_BLOCK_PIXELS, _BLOCK_FACTORS = 256, 64
+"""Pixels, or factors of an output, that a work-item of a transpose moves. Long stretches of a plane are what prefetchers are made for."""
 
 _SCRATCH_BYTES = 12 << 20
 """What all threads' scratch memory may take."""
@@ -147,8 +147,8 @@ def last_bytes(problem: Problem, device: "Device") -> int:
 def _transpose(name: str, problem: Problem, buffers: tuple[str, str], more: Mapping[str, Value], device: "Device") -> Launch:
     run, pixels = Run.of(problem, device), problem.height * problem.width
     images = problem.batch * (problem.in_channels // run.size)
-    arguments = {"block": _BLOCK, "vec": max(2, run.width), **more, **run.arguments, **storage(problem.dtype, wide(problem, device))}
-    items = images * (pixels // _BLOCK + 1)
+    arguments = {"block": _BLOCK_PIXELS, "vec": max(2, run.width), **more, **run.arguments, **storage(problem.dtype, wide(problem, device))}
+    items = images * (pixels // _BLOCK_PIXELS + 1)
     return Launch(Kernel.of(name, arguments), buffers, (np.int32(images), np.int32(pixels)), (items,), (1,))
 
 
@@ -163,9 +163,9 @@ def pack_weight_block(problem: Problem, tile_out: int, device: "Device") -> tupl
         return _pack_narrow(problem, "packed_weight", False, device)
     run, vec = Run.of(problem, device), vector(problem, device)
     outs = problem.groups * round_up(problem.group_out, tile_out)
-    cut = {"tile_out": tile_out, "vec": vec, "block": _BLOCK, **run.arguments}
+    cut = {"tile_out": tile_out, "vec": vec, "block": _BLOCK_FACTORS, **run.arguments}
     kernel = Kernel.of("pack_weight_block", {**cut, **weight_specialisation(problem)})
-    items = outs // vec * ceil_div(problem.taps * problem.group_in, _BLOCK)
+    items = outs // vec * ceil_div(problem.taps * problem.group_in, _BLOCK_FACTORS)
     launch = Launch(kernel, ("weight", "packed_weight"), (), (items,), (1,))
     return launch, {"packed_weight": outs * problem.taps * (problem.group_in // run.size) * run.room * accumulator_bytes(problem)}
 

@@ -1,12 +1,13 @@
 <%namespace name="vector" file="vector.cl"/>\
 /* The sums of a block of TILE_PIXELS pixels, in tiles of TILE_OUT outputs, and how the depth of its product is cut: into PAIRS pairs of a
- * run and a tap, CHUNK_PAIRS at a time. Needs shape, vector and run. */
+ * run and a tap, CHUNK_PAIRS at a time. PANEL is the room of what is multiplied.
+ * Needs shape, vector and run. */
 #define TILES ((GROUP_OUT + TILE_OUT - 1) / TILE_OUT)
 #define PAIRS (GROUP_IN / RUN * TAPS)
 #define DEPTH (PAIRS * ROOM)
 #define CHUNK_PAIRS ${chunk_pairs}
 #define CHUNK (CHUNK_PAIRS * ROOM)
-#define SLICE (TILE_PIXELS * (CHUNK + TILES * TILE_OUT))
+#define SLICE (PANEL + TILE_PIXELS * TILES * TILE_OUT)
 
 /* sums[tile][p][..] = bias of the group's outputs, 0 behind them. */
 static inline void start_sums(__global acc_t *sums${", __global const data_t *bias" if has_bias else ""})

@@ -10,8 +10,8 @@
  * A work-item is a thread: it takes block after block of TILE_PIXELS pixels of one image, and nothing is shared, so there are no
  * barriers. For a block it goes through the depth of the product in chunks of CHUNK_PAIRS pairs of a run and a tap: samples them into
  * the panel, VEC pixels at a time, then multiplies the panel by the packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time
- * (see product; or narrow, where pack_weight_narrow packs the weights). Rows of the panel behind an image's last pixel hold what was
- * there before; their sums are not stored. */
+ * (see product). Rows of the panel behind an image's last pixel hold what was there before; their sums are not stored. Narrow groups have
+ * no panel, see sample_narrow; pack_weight_narrow packs their weights. */
 <%namespace name="samples" file="places.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -24,8 +24,12 @@
 <%include file="product.cl"/>
 % endif
 <%include file="sample_channels.cl"/>
+% if narrow:
+<%include file="sample_narrow.cl"/>
+% endif
 #define TILE_PIXELS ${tile_pixels}
 #define TILE_OUT ${"RUN" if narrow else "TILE"}
+#define PANEL ${"0" if narrow else "(TILE_PIXELS * CHUNK)"}
 <%include file="block_sums.cl"/>
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void forward_block(
@@ -47,8 +51,8 @@ void forward_block(
     const int outside = height * width;
     const int blocks = (int)((pixels + TILE_PIXELS - 1) / TILE_PIXELS);
     __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
-    __global acc_t *sums = panel + TILE_PIXELS * CHUNK;
-    for (int j = 0; j < TILE_PIXELS * CHUNK; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
+    __global acc_t *sums = panel + PANEL;
+    for (int j = 0; j < PANEL; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
 
     for (index_t block = (index_t)get_global_id(0); block < (index_t)batch * blocks; block += (index_t)get_global_size(0)) {
         const int n = (int)(block / blocks);
@@ -61,6 +65,17 @@ void forward_block(
             start_sums(sums${", bias + group * GROUP_OUT" if has_bias else ""});
             for (int first = 0; first < PAIRS; first += CHUNK_PAIRS) {
                 const int depth = PAIRS % CHUNK_PAIRS == 0 ? CHUNK : min(CHUNK_PAIRS, PAIRS - first) * ROOM;
+% if narrow:
+                for (int p = 0; p < real_pixels; p += VEC) {
+                    samples_t samples[CHUNK_PAIRS];
+                    for (int j = 0; j < depth / RUN; ++j) {
+                        const int tap = first + j;
+                        keep_samples(samples + j, ${samples.here("group * RUN / SAMPLE_CHANNELS")}, ${samples.scale("group * RUN / SAMPLE_CHANNELS")}, outside);
+                    }
+                    __global const acc_t *image = last + (n * GROUPS + group) * (index_t)(outside + 1) * RUN;
+                    add_samples(samples, image, packed + ((index_t)group * TAPS + first) * NARROW * RUN, sums + p * RUN, depth / RUN);
+                }
+% else:
                 for (int j = 0; j < depth / ROOM; ++j) {
                     const int run = group * (GROUP_IN / RUN) + (first + j) / TAPS;
                     const int tap = (first + j) % TAPS;
@@ -71,9 +86,6 @@ void forward_block(
                         sample_run(&samples, image, panel + p * CHUNK + j * ROOM, CHUNK);
                     }
                 }
-% if narrow:
-                multiply_narrow(panel, CHUNK, packed + ((index_t)group * TAPS + first) * NARROW * RUN, sums, RUN, real_pixels, depth / RUN, 1);
-% else:
                 for (int tile = 0; tile < TILES; ++tile) {
                     __global const acc_t *w = packed + (((index_t)group * TILES + tile) * DEPTH + first * ROOM) * TILE_OUT;
                     for (int p = 0; p < real_pixels; p += ITEM_ROWS)

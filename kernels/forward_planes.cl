@@ -14,6 +14,7 @@
 #define TILE_PIXELS ${tile_pixels}
 <%include file="sample_planes.cl"/>
 #define TILE_OUT TILE
+#define PANEL (TILE_PIXELS * CHUNK)
 <%include file="block_sums.cl"/>
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void forward_planes(
@@ -35,8 +36,8 @@ void forward_planes(
     const int plane_size = height * width;
     const int blocks = (int)((pixels + TILE_PIXELS - 1) / TILE_PIXELS);
     __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
-    __global acc_t *sums = panel + TILE_PIXELS * CHUNK;
-    for (int j = 0; j < TILE_PIXELS * CHUNK; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
+    __global acc_t *sums = panel + PANEL;
+    for (int j = 0; j < PANEL; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
 
     for (index_t block = (index_t)get_global_id(0); block < (index_t)batch * blocks; block += (index_t)get_global_size(0)) {
         const int n = (int)(block / blocks);

@@ -19,15 +19,13 @@ static inline void keep_samples(samples_t *samples, sample_lanes_t s, vec_t scal
     STORE_VEC(scale, 0, samples->scale);
 }
 
+## scale * B at place `lane` of samples `at`, in vectors; `load` has %s where the pixel's index goes.
+<%def name="value(at, load)"><%
+    corners = ["%s->weight[%d][lane] * " % (at, corner) + load % ("%s->corner[%d][lane]" % (at, corner)) for corner in range(4 if offset_groups else 1)]
+%>${at}->scale[lane] * (${" + ".join(corners)})</%def>\
 /* rows[lane * stride + c] = scale * B at VEC places, for the run's channels c. */
 static inline void sample_run(const samples_t *samples, __global const acc_t *image, __global acc_t *rows, int stride)
 {
     for (int lane = 0; lane < VEC; ++lane)
-        for (int c = 0; c < ROOM; c += WIDTH) {
-            run_vec_t value = samples->weight[0][lane] * LOAD_RUN(image + samples->corner[0][lane] + c);
-% for i in range(1, 4 if offset_groups else 1):
-            value += samples->weight[${i}][lane] * LOAD_RUN(image + samples->corner[${i}][lane] + c);
-% endfor
-            STORE_RUN(samples->scale[lane] * value, rows + lane * stride + c);
-        }
+        for (int c = 0; c < ROOM; c += WIDTH) STORE_RUN(${value("samples", "LOAD_RUN(image + %s + c)")}, rows + lane * stride + c);
 }
