@@ -100,7 +100,7 @@ def _leaves_more(problem: Problem, device: "Device", pixels: int) -> bool:
 
 
 def _tiles(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
-    """First those that occupy the compute units; in each of both, those whose warps all have channels."""
+    """First those that occupy the compute units, with channels for all warps before others; then those of fewer pixels before others."""
     problem = request.problem
     shapes = _SHAPES[unit]
     if not _keeps_plans(unit, problem) and not is_fixed(request):
@@ -109,7 +109,7 @@ def _tiles(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     legal = [tile for tile in tiles if _legal(unit, request, device, tile)]
     legal.sort(key=lambda tile: (_idles(unit, problem, tile), _leaves_more(problem, device, tile["tile_pixels"])))
     busy = [tile for tile in legal if ceil_div(problem.out_pixels, tile["tile_pixels"]) >= _BUSY * device.compute_units]
-    return tuple(dict.fromkeys([*busy, *legal]))
+    return tuple(dict.fromkeys([*busy, *sorted(legal, key=lambda tile: tile["tile_pixels"])]))
 
 
 def _supports(unit: str, request: Request, device: "Device") -> str | None:
