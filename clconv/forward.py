@@ -69,7 +69,7 @@ def _block_tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
     problem = joined(request.problem, device)
     run = Run.of(problem, device)
     pairs = problem.group_in // run.size * problem.taps
-    depths = (_NARROW_PAIRS * run.room,) if narrow(request.problem, device) else (256, 192, 384)
+    depths = (_NARROW_PAIRS * run.room,) if narrow(request.problem, device) else (256, 192, 384, 128)
     chunks = dict.fromkeys(divisor(pairs, depth // run.room) for depth in depths)
     return tuple(
         Tile.of(vec=vector(problem, device), item_rows=rows, item_vecs=width, tile_pixels=pixels, chunk_pairs=chunk)

@@ -19,7 +19,7 @@ def _refuses(request: Request, device: "Device") -> str | None:
 
 
 def _suits(request: Request, device: "Device") -> bool:
-    """At as many samples as the input has pixels, both ways were measured to take about the same time."""
+    """At as many samples as the input has pixels, a copy was measured to cost as much as it saves, or less."""
     problem = request.problem
     return device.kind == "cpu" and 2 * problem.taps * problem.out_pixels <= problem.batch * problem.height * problem.width
 
