@@ -41,7 +41,7 @@ class Point:
 
 
 def points(channels: int, device: Device) -> list[Point]:
-    """All variants that the device has, and torchvision where it is installed, on one layer in float32."""
+    """All variants that the device has, and torchvision, on one layer in float32."""
     layer = Layer("errors", (1, channels, 8, 12), (64, channels, 3, 3), padding=1)
     arrays = layer.arrays()
     operands: dict[str, Any] = {name: array for name, array in arrays.items() if name != "grad_output"}
@@ -94,13 +94,16 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="draw them there")
     options = parser.parse_args()
     device = resolve(options.device)
+    try:
+        peer = Torchvision().version()
+    except ImportError as error:
+        parser.error(str(error))
     found = []
     for channels in CHANNELS:
         for point in points(channels, device):
             found.append(point)
             print(f"{point.depth:6} {point.precision:8} {point.system:20} {point.error:.1e}", flush=True)
     if options.json:
-        peer = Torchvision().version()
         values = {**environment(), "device": device.label, "driver": device.driver, "peer": peer, "points": [asdict(p) for p in found]}
         options.json.write_text(json.dumps(values, indent=1))
     if options.plot:

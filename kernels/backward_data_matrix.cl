@@ -184,11 +184,8 @@ ${plan.operands()}\
 
         for (int tap = 0; tap < TAPS; ++tap) {
             const int own_plans = (tap % PLAN_SETS * PLANS + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0)) * TILE_PIXELS;
-            float total[2][4][4];
+            float total[2][4][4]${", sum[2][4][4]" if exact else ""};
             ${zero("total")}
-% if exact:
-            float sum[2][4][4];
-% endif
             for (int chunk = 0; chunk < CHUNKS; ++chunk) {
                 publish_copies();
                 barrier(CLK_LOCAL_MEM_FENCE);
@@ -251,15 +248,13 @@ ${plan.operands()}\
                     dot[row][i][${q}] = ${"" if rows == 0 else "dot[row][i][%d] + " % q}dot_quad(column[row + ${rows}][i], load_ring(from_${rows}${step}));
 % endfor
 % endfor
-% if needs_input:
 % if paired:
                     add_with_next(to[0], its + PAIR(row) + i, column[row][i], width, REAL(0) && warp_pixel + PAIR(row) + i < real_pixels && !heap);
-% else:
+% elif needs_input:
                     const int adds = warp_pixel + PAIR(row) + i < real_pixels && PLAN_PIXEL(at) != RING_OUTSIDE && !heap;
 % for b, rows in enumerate(besides):
                     if (adds && REAL(${rows})) add_to_corners(to[${b}], at, PAIR(row) + i, column[row + ${rows}][i], width);
 % endfor
-% endif
 % endif
                 }
             }

@@ -53,7 +53,8 @@ def _prepared(unit: str, dtype: str, device: Device, operands: dict[str, NumpyAr
     able = replace(device, matrix_units=nvidia.UNITS, local_memory=227 << 10, max_work_group=1024)
     back = unit in ("back", "left")
     request = Request(_problem(dtype), frozenset({"input", "offset"} if back else ()))
-    variants = dict.fromkeys(("back", "left"), backward_data_matrix.VARIANTS[1]) | {each.name: each for each in forward_matrix.VARIANTS}
+    backs = {each.name: each for each in backward_data_matrix.VARIANTS}
+    variants = {"back": backs["mma"], "left": backs["wgmma"]} | {each.name: each for each in forward_matrix.VARIANTS}
     tile = next(tile for tile in variants[unit].tiles(request, able) if back or tile["tile_out"] == 64)
     schedule = variants[unit].schedule(request, able, tile)
     steps, launch = list(schedule.joined.items())[-1 if unit == "left" else 0]
