@@ -7,7 +7,7 @@ import numpy as np
 
 from clconv.bias import bias_steps
 from clconv.forward_matrix import DOUBT_BITS, parts
-from clconv.layout import chunk_plans, fills_tile, kept_plans, refuses_ring, ring_last, ring_wide
+from clconv.layout import chunk_plans, fills_tile, kept_plans, kept_samples, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.schedule import (
     Kernel,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _PACK_ITEMS = 256
 _REDUCE_ITEMS = 256
+_KERNELS = {"mma": "backward_weight_matrix", "wgmma": "backward_weight_wgmma"}
 _LANES = 8
 """Work-items that sample a pixel's channels together."""
 
@@ -109,16 +110,18 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
 
     way: dict[str, Value] = {"unit": unit, "vec": _vec(problem), **dict(tile.sizes)}
     halves = packed["scratch"] // 2
-    special = specialisation(problem) | {"wide": ring_wide(problem) or max(halves, segments) >= 1 << 31}
+    samples = kept_samples(request, device) if unit == "mma" else {}
+    most = max(halves, segments, sum(samples.values()) // 4)
+    special = specialisation(problem) | {"wide": ring_wide(problem) or most >= 1 << 31}
     product: dict[str, Value] = {
         "parts": parts(problem), "plans": _plans(problem), "channels_at_once": _vec(problem), "outs": _outs(problem, tile),
-        "planned": bool(kept_plans(request)),
+        "planned": bool(kept_plans(request)), "sampled": bool(samples),
     }  # fmt: skip
     items = _items(unit, tile)
-    reads = ("grad_output", *packed, "input_ring", "input_sizes", *(kept_plans(request) or present(problem, "offset", "mask")))
+    made_of = (*(samples or ("input_sizes",)), *(kept_plans(request) or present(problem, "offset", "mask")))
     launch = Launch(
-        Kernel.of("backward_weight_matrix" if unit == "mma" else "backward_weight_wgmma", {**product, **way, **special}),
-        (*reads, *sums_of_pieces),
+        Kernel.of("backward_weight_sampled" if samples else _KERNELS[unit], {**product, **way, **special}),
+        ("grad_output", *packed, "input_ring", *made_of, *sums_of_pieces),
         sizes(problem),
         (workers * items,),
         (items,),

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from clconv.layout import chunk_plans, fills_tile, kept_plans, refuses_ring, ring_last, ring_wide
+from clconv.layout import chunk_plans, fills_tile, kept_plans, kept_samples, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.ring_and_weight import ring_and_weight
 from clconv.schedule import (
@@ -155,10 +155,12 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     blocks = ceil_div(problem.out_pixels, tile["tile_pixels"])
     splits = dict(tile.sizes).get("splits", 1)
     elements = splits * problem.out_pixels * problem.out_channels
-    special = specialisation(problem) | {"wide": ring_wide(problem) or elements >= 1 << 31}
-    left = kept_plans(request)
+    plans_left, samples_left = kept_plans(request), kept_samples(request, device)
+    left = {**plans_left, **samples_left}
+    most = max(elements, sum(samples_left.values()) // 4)
+    special = specialisation(problem) | {"wide": ring_wide(problem) or most >= 1 << 31}
     way: dict[str, Value] = {"unit": unit, "parts": parts(problem), "vec": _vec(problem), **dict(tile.sizes), "splits": splits}
-    way["planned"] = bool(left)
+    way |= {"planned": bool(plans_left), "sampled": bool(samples_left)}
     plans = chunk_plans(problem, problem.group_in, _chunk(problem))
     kernel = Kernel.of("forward_matrix", {**way, "plans": plans, **special})
     items = 2 * tile["tile_pixels"]

@@ -1,4 +1,4 @@
-"""What a forward leaves on the device for the backward of the same operands: steps on these alone that both passes have, and plans."""
+"""What a forward leaves on the device for the backward of the same operands: steps on these alone that both passes have, and samples or plans."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import numpy as np
 import pyopencl as cl
 
 from clconv.execute import Runner
-from clconv.schedule import KEPT_PLANS, Launch, Schedule
+from clconv.schedule import KEPT, Launch, Schedule
 
 DEPENDS_ON = ("input", "offset", "mask")
 """The operands that all of it is made of."""
@@ -22,14 +22,14 @@ def relieved(schedule: Schedule, forward: Schedule) -> Schedule:
     return replace(schedule, shared=shared, temporaries={name: size for name, size in schedule.temporaries.items() if name not in left})
 
 
-def reads_plans(schedule: Schedule) -> bool:
-    """Whether a backward pass reads the plans that a forward leaves."""
-    return any(isinstance(step, Launch) and KEPT_PLANS in step.buffers for step in schedule.steps)
+def reads(schedule: Schedule, name: str) -> bool:
+    """Whether a pass reads a buffer that another has left."""
+    return any(isinstance(step, Launch) and name in step.buffers for step in schedule.steps)
 
 
 def _left_by(forward: Schedule) -> set[str]:
     made = {name for step in forward.shared if isinstance(step, Launch) for name in step.buffers}
-    return (made | {KEPT_PLANS}) & forward.temporaries.keys()
+    return (made | set(KEPT)) & forward.temporaries.keys()
 
 
 @dataclass(frozen=True, slots=True)

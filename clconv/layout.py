@@ -7,6 +7,7 @@ import numpy as np
 from clconv.problem import DTYPES, Problem
 from clconv.schedule import (
     KEPT_PLANS,
+    KEPT_SAMPLES,
     Kernel,
     Launch,
     Request,
@@ -26,6 +27,9 @@ _STRIP = 16
 """Columns of a strip, see kernels/strips.cl."""
 
 _PLAN_BYTES = 16
+
+SAMPLES_CHUNK = 32
+"""Channels of a chunk of samples that a forward leaves: what eight work-items have of float32."""
 
 
 def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[Launch, dict[str, int]]:
@@ -82,8 +86,21 @@ def kept_plans(request: Request) -> dict[str, int]:
     """The buffer of the plans that a forward leaves, [N][OG][K][P], where it is asked to and they say all that the backward must know."""
     problem = request.problem
     size = _PLAN_BYTES * problem.out_pixels * problem.sample_groups * problem.taps
-    leaves = request.planned and problem.offset_groups and problem.rules.gate == "none" and size < 1 << 33
+    leaves = KEPT_PLANS in request.kept and problem.offset_groups and problem.rules.gate == "none" and size < 1 << 33
     return {KEPT_PLANS: size} if leaves else {}
+
+
+def kept_samples(request: Request, device: "Device") -> dict[str, int]:
+    """The buffer of the samples that a forward leaves, [G][chunk of channels][K][N * P][channel of its chunk], where it is asked to.
+
+    Worth it where few channels share a sample, whose place takes longer than they do; it takes at most an eighth of the device's memory.
+    """
+    problem = request.problem
+    few = problem.offset_groups and problem.in_channels // problem.offset_groups <= SAMPLES_CHUNK and problem.dtype == "float32"
+    chunks = problem.groups * ceil_div(problem.group_in, SAMPLES_CHUNK)
+    size = 4 * SAMPLES_CHUNK * chunks * problem.taps * problem.out_pixels
+    fits = size <= min(device.max_allocation, device.global_memory // 8)
+    return {KEPT_SAMPLES: size} if KEPT_SAMPLES in request.kept and few and fits else {}
 
 
 def chunk_plans(problem: Problem, span: int, chunk: int) -> int:

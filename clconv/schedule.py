@@ -17,8 +17,8 @@ Scalar: TypeAlias = np.int32 | np.int64
 Value: TypeAlias = str | int | bool
 
 
-KEPT_PLANS = "kept_plans"
-"""The buffer of plans that a forward leaves to the backward."""
+KEPT_SAMPLES, KEPT_PLANS = KEPT = ("kept_samples", "kept_plans")
+"""Buffers that a forward may leave to the backward: samples, or what is known of each before any channel is read."""
 
 MOST_GROUPS = 4096
 """Work-groups in any dimension but the first where their number is free: NVIDIA's driver takes 65,535 at most."""
@@ -148,13 +148,13 @@ class Tile:
 class Request:
     """What a pass is asked for: the problem, and for a backward pass which gradients and whether bit-identical.
 
-    `planned` says that the forward may leave its plans (see kernels/plan.cl) to the backward: whoever can do so writes or reads them.
+    `kept` names what the forward may leave to the backward, of `KEPT`: whoever can do so writes or reads it.
     """
 
     problem: Problem
     needs: frozenset[str] = frozenset()
     deterministic: bool = False
-    planned: bool = False
+    kept: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +203,12 @@ def obstacle(schedule: Schedule, request: Request, device: "Device") -> str | No
     """What keeps a schedule from this device, as one sentence: its workspace, or a driver that ends long loops.
 
     A call may take 1.25 * (input + grad_input, in the accumulator's type) + packed weights + 32 MiB; each of a backward's two passes
-    gets half of the last. Bit-identical gradients of the input may take twice that. Plans that a forward leaves come on top.
+    gets half of the last. Bit-identical gradients of the input may take twice that. What a forward leaves comes on top.
     """
     images = (2 if request.needs else 1) * prod(request.problem.shapes()["input"]) * accumulator_bytes(request.problem)
     times = 2 if request.deterministic and "input" in request.needs else 1
     sizes_ = {**schedule.temporaries, **schedule.kept}
-    if sum(size for name, size in sizes_.items() if not name.startswith(("packed_", KEPT_PLANS))) > times * (images * 5 // 4 + (16 << 20)):
+    if sum(size for name, size in sizes_.items() if not name.startswith(("packed_", *KEPT))) > times * (images * 5 // 4 + (16 << 20)):
         return "it would need more workspace than a call may take"
     turns = max(step.turns for step in schedule.in_order() if isinstance(step, Launch))
     if device.loop_limit is not None and turns > device.loop_limit:

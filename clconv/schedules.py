@@ -1,15 +1,15 @@
 """The schedules of one problem on one device."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import partial
 
 from clconv import selfcheck, tuning
 from clconv.device import Device
 from clconv.errors import ProblemError
-from clconv.kept import reads_plans, relieved
+from clconv.kept import reads, relieved
 from clconv.problem import Problem
-from clconv.schedule import KEPT_PLANS, Request, Schedule, Variant, together
+from clconv.schedule import KEPT, Request, Schedule, Variant, together
 
 log = logging.getLogger("clconv")
 
@@ -29,14 +29,14 @@ class Schedules:
         self._deterministic = deterministic
         self._device = device
         self._variants = dict(variants)
-        self._passes: dict[tuple[str, frozenset[str], bool], Schedule] = {}
+        self._passes: dict[tuple[str, frozenset[str], frozenset[str]], Schedule] = {}
         self._calls: dict[tuple[str, frozenset[str], bool], Schedule] = {}
 
-    def of(self, which: str, needs: frozenset[str] = frozenset(), planned: bool = False) -> Schedule:
-        """One pass; `planned` as in `Request`."""
-        key = (which, needs, planned)
+    def of(self, which: str, needs: frozenset[str] = frozenset(), kept: frozenset[str] = frozenset()) -> Schedule:
+        """One pass; `kept` as in `Request`."""
+        key = (which, needs, kept)
         if key not in self._passes:
-            request = Request(self._problem, needs, self._deterministic, planned)
+            request = Request(self._problem, needs, self._deterministic, kept)
             schedule = tuning.choose(which, request, self._device, self._variants.get(which), partial(self._trusts, which))
             chosen = (which, self._device.label, schedule.variant, schedule.tile, schedule.workspace_bytes)
             log.info("%s on %s: %s (%s), %d bytes of workspace", *chosen)
@@ -47,21 +47,27 @@ class Schedules:
         return selfcheck.trusted(which, variant, self._problem.dtype, self._device)
 
     def forward(self, keep: bool = False) -> Schedule:
-        """A forward; one that keeps leaves plans, too, if it can and a backward reads them."""
+        """A forward; one that keeps leaves samples or else plans, too, if it can and a backward reads them."""
         key = ("forward", frozenset[str](), keep)
         if key not in self._calls:
-            wanted = keep and any(map(reads_plans, self._backward(frozenset(self._problem.operands()), planned=True)))
-            self._calls[key] = self.of("forward", planned=wanted)
+            kept = next((frozenset({name}) for name in KEPT if keep and self._may_leave(name)), frozenset())
+            self._calls[key] = self.of("forward", kept=kept)
         return self._calls[key]
+
+    def _may_leave(self, name: str) -> bool:
+        """Whether a backward reads what a forward can leave."""
+        kept = frozenset({name})
+        wanted = any(reads(schedule, name) for schedule in self._backward(frozenset(self._problem.operands()), kept))
+        return wanted and name in self.of("forward", kept=kept).temporaries
 
     def backward(self, needs: frozenset[str], keep: bool = False) -> Schedule:
         """Both backward passes, as far as they are needed."""
         key = ("backward", needs, keep)
         if key not in self._calls:
             forward = self.forward(keep)
-            whole = together(self._backward(needs, planned=KEPT_PLANS in forward.temporaries))
+            whole = together(self._backward(needs, forward.temporaries.keys() & frozenset(KEPT)))
             self._calls[key] = relieved(whole, forward) if keep else whole
         return self._calls[key]
 
-    def _backward(self, needs: frozenset[str], planned: bool) -> list[Schedule]:
-        return [self.of(which, needs & gradients, planned) for which, gradients in tuning.GRADIENTS.items() if needs & gradients]
+    def _backward(self, needs: frozenset[str], kept: Set[str]) -> list[Schedule]:
+        return [self.of(which, needs & gradients, frozenset(kept)) for which, gradients in tuning.GRADIENTS.items() if needs & gradients]

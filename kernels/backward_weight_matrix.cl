@@ -19,7 +19,6 @@
  * the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and grads [2][PARTS][TILE_OUT][BLOCK] of halves. */
 <%
 corners = 4 if offset_groups else 1
-passes = block * units // (items // 8)
 %>\
 <%namespace name="plan" file="plan.cl"/>\
 <%include file="types.cl"/>
@@ -34,22 +33,12 @@ passes = block * units // (items // 8)
 <%include file="grad_octets.cl"/>
 <%include file="matrix_nvidia.cl"/>
 <%include file="weight_common.cl"/>
-#define PASSES ${passes}
 
 <%include file="weight_plans.cl"/>
 <%include file="weight_products.cl"/>
 <%include file="weight_again.cl"/>
 <%include file="sample_halves.cl"/>
-/* Of a pass: its unit, and this lane's pixel of the block; a quarter of a warp stores 64 or 128 bytes of a row, and rows 4 apart lie in
- * different banks. */
-#define PASS_UNIT(pass) (((pass) * WARPS * 4) / BLOCK)
-static inline int pass_pixel(int pass)
-{
-    const int t = MY_ITEM;
-    const int quad = (pass * WARPS + t / 32) % (BLOCK / 4);
-    return quad / 2 * 8 + quad % 2 * 2 + t % 32 / 16 + t % 16 / 8 * 4;
-}
-
+<%include file="weight_passes.cl"/>
 /* What this lane samples of a unit: its first channel in the group, whether it is real, and where the unit's plans for it lie. */
 static inline int unit_channel(int unit) { return min(unit, CHUNKS * TAPS - 1) / TAPS * UNIT + MY_ITEM % 8 * VEC; }
 static inline int unit_plan(int first_channel, int unit)
@@ -77,23 +66,12 @@ static inline void store_samples(
     const uint4 *raw, __local const plan_t *plan, __local const int4 *places, float scale, int pass, int first_unit, int first_channel,
     __local uint4 *samples)
 {
-    const int lane = MY_ITEM % 8;
     const int pixel = pass_pixel(pass);
     plan_t p = plan[PASS_UNIT(pass) * PLANS * BLOCK + unit_plan(first_channel, first_unit + PASS_UNIT(pass)) + pixel];
     p.y = p.y * as_float(places[pixel].w) * scale;
-    uint halves[PARTS * VEC / 2];
-    sample(raw, p, halves);
-% for part in range(parts):
-% if vec == 4:
-    {
-        __local uint2 *to = (__local uint2 *)(samples + ${part} * BLOCK * (COLUMNS / 8) + pixel * (COLUMNS / 8));
-        to[COLUMN_AT(pixel, PASS_UNIT(pass) * 4 + lane / 2) * 2 + lane % 2] = (uint2)(halves[${2 * part}], halves[${2 * part + 1}]);
-    }
-% else:
-    samples[(${part} * BLOCK + pixel) * (COLUMNS / 8) + COLUMN_AT(pixel, PASS_UNIT(pass) * 8 + lane)] =
-        (uint4)(${", ".join("halves[%d]" % (4 * part + n) for n in range(4))});
-% endif
-% endfor
+    float v[VEC];
+    blend_corners(raw, p, v);
+    store_halves(v, pass, samples);
 }
 
 <%def name="read_operands(b)">\

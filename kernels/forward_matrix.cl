@@ -8,8 +8,9 @@
  * before they are added to the total by an ordinary addition.
  *
  * ring [..][C] and largest [..] see ring_last; packed see matrix, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_matrix; offset
- * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; kept_plans see plan. A tile of which an output isn't finite, as it
- * also is where no half can hold a factor, is done once more from input and weight as the caller has them (see again).
+ * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; kept_plans see plan; kept_samples
+ * [G][CHUNKS][K][N * P][CHUNK] for the backward, float32, from the first tile of outputs. A tile of which an output isn't finite, as it also
+ * is where no half can hold a factor, is done once more from input and weight as the caller has them (see again).
  *
  * With SPLITS > 1, so many work-groups share a tile's chunks of channels, and write sums without bias, partial [SPLITS][N][O][P], which
  * forward_sum adds up: for maps of few pixels, of which there would be too few tiles.
@@ -96,17 +97,22 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 </%def>\
 ## The samples of the step whose corners were fetched; where nothing is being fetched, copies are published, which waits for all.
 <%def name="sample(into)">\
+<% left = "scales + plans * TEAM_PIXELS + pair_row, rows_left, kept, " if sampled else "" %>\
 {
-            sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row, first_channel, chunk, 0, ${into});
+% if sampled:
+            const int rows_left = chunk < END_CHUNK ? rows : 0;
+            __global uint4 *kept = kept_samples + ((index_t)((group * CHUNKS + chunk) * TAPS + tap) * end + first + pair_row) * 8 + t % 8;
+% endif
+            sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row, first_channel, chunk, 0, ${left}${into});
 % if rows_ahead == 2:
-            sample_rows(raw + RAWS, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${into});
+            sample_rows(raw + RAWS, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${left}${into});
             publish_copies();
             if (ahead < steps) ${fetch_weights()}
 % else:
             publish_copies();
             if (ahead < steps) ${fetch_weights()}
             fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, END_CHUNK - 1), below, raw);
-            sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${into});
+            sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${left}${into});
 % endif
             if (++tap == TAPS) {
                 tap = 0;
@@ -122,6 +128,9 @@ void forward_matrix(
     __global const data_t *restrict ring,
     __global const float *restrict largest,
 ${plan.operands(forward=True)}\
+% if sampled:
+    __global uint4 *restrict kept_samples,
+% endif
     __global const uint4 *restrict packed,
     __global const float *restrict unscale,
 % if splits > 1:
@@ -158,6 +167,9 @@ ${plan.operands(forward=True)}\
     const int pixels = out_height * out_width;
     const long first = (long)get_group_id(0) * TILE_PIXELS + team * TEAM_PIXELS;
     const long end = (long)batch * pixels;
+% if sampled:
+    const int rows = (int)get_group_id(1) % TILES == 0 ? (int)clamp(end - first - pair_row, 0L, (long)TEAM_PIXELS) : 0;
+% endif
     const int steps = (END_CHUNK - FIRST_CHUNK) * TAPS;
     __global const uint4 *stages = packed + ((index_t)get_group_id(1) * CHUNKS + FIRST_CHUNK) * TAPS * STAGE_VECS;
 

@@ -108,13 +108,26 @@ static inline void fetch(__global const data_t *restrict ring, __local const pla
 
 <%include file="sample_halves.cl"/>
 /* A pair of rows as row r of the fragments of all parts and steps: a lane keeps what it has of its own row, and exchanges the rest with
- * the lane that has the other unit of channels. */
-static inline void sample_rows(const uint4 *raw, __local const plan_t *plan, int first_channel, int chunk, int r, uint *a)
+ * the lane that has the other unit of channels.
+% if sampled:
+ * Samples without scale are left to the backward at `kept`, of as many rows as are left to the last pixel.
+% endif
+ */
+static inline void sample_rows(
+    const uint4 *raw, __local const plan_t *plan, int first_channel, int chunk, int r,${" __local const float *scale, int rows_left, __global uint4 *kept," if sampled else ""} uint *a)
 {
     const int upper = (int)get_local_id(0) % 8 / LANES; /* which of the two rows, and which unit, is the lane's own */
     uint halves[2][PARTS * VEC / 2];
     #pragma unroll
-    for (int h = 0; h < 2; ++h) sample(raw + h * ${corners}, plan_here(plan + h, first_channel, chunk), halves[h]);
+    for (int h = 0; h < 2; ++h) {
+        float v[VEC];
+        blend_corners(raw + h * ${corners}, plan_here(plan + h, first_channel, chunk), v);
+        as_halves(v, halves[h]);
+% if sampled:
+        const float by = inverse(scale[8 * r + h]);
+        store_if(8 * r + h < rows_left, kept + (8 * r + h) * 8, as_uint4((float4)(v[0], v[1], v[2], v[3]) * by));
+% endif
+    }
     #pragma unroll
     for (int i = 0; i < PARTS * VEC / 2; ++i) {
         const uint kept = upper ? halves[1][i] : halves[0][i];

@@ -1,12 +1,11 @@
-## A sample from what was fetched of its corners, as halves for a matrix unit. Needs plan, matrix_nvidia, VEC, PARTS.
+## Samples from what was fetched of their corners, as halves for a matrix unit. Needs plan, matrix_nvidia, VEC, PARTS.
 <% corners = 4 if offset_groups else 1 %>\
 <%def name="blended(corner, i, value)">\
 v[${i}] = ${("fma(weight[%d], %s, v[%d])" % (corner, value, i)) if corner else "weight[0] * %s" % value};\
 </%def>\
-/* What was fetched of one row as samples in halves: VEC channels, the parts one after another. */
-static inline void sample(const uint4 *raw, plan_t p, uint *halves)
+/* VEC channels of one sample from what was fetched of its corners. */
+static inline void blend_corners(const uint4 *raw, plan_t p, float *v)
 {
-    float v[VEC];
 % if offset_groups:
     const float bottom = p.y * p.z, top = p.y - bottom;
     const float weight[4] = {top - top * p.w, top * p.w, bottom - bottom * p.w, bottom * p.w};
@@ -24,15 +23,24 @@ static inline void sample(const uint4 *raw, plan_t p, uint *halves)
 % endif
 % endfor
 % endfor
-    #pragma unroll
-    for (int pair = 0; pair < VEC / 2; ++pair) {
-        const float first = v[2 * pair], second = v[2 * pair + 1];
+}
+
+/* Two numbers in halves: their high parts, and with two parts what these leave. */
+static inline void two_in_halves(float first, float second, uint *high, uint *low)
+{
 % if parts == 2:
-        const float high_0 = as_float(as_uint(first) & 0xffffe000u), high_1 = as_float(as_uint(second) & 0xffffe000u);
-        halves[pair] = two_halves(high_0, high_1);
-        halves[VEC / 2 + pair] = two_halves(first - high_0, second - high_1);
+    const float high_0 = as_float(as_uint(first) & 0xffffe000u), high_1 = as_float(as_uint(second) & 0xffffe000u);
+    *high = two_halves(high_0, high_1);
+    *low = two_halves(first - high_0, second - high_1);
 % else:
-        halves[pair] = two_halves(first, second);
+    *high = two_halves(first, second);
+    (void)low;
 % endif
-    }
+}
+
+/* VEC channels of one sample in halves, the parts one after another. */
+static inline void as_halves(const float *v, uint *halves)
+{
+    #pragma unroll
+    for (int pair = 0; pair < VEC / 2; ++pair) two_in_halves(v[2 * pair], v[2 * pair + 1], halves + pair, halves + ${"VEC / 2 + " if parts == 2 else ""}pair);
 }

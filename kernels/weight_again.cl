@@ -1,11 +1,19 @@
+<%namespace name="plan" file="plan.cl"/>\
 /* A block whose factors halves can't hold, in float32: total += grad_output x samples, of one warp's outputs and columns. All work-items of
- * that job come here together, for they share a panel of samples, PANEL_PIXELS [COLUMNS], in place of the block's halves.
- * Needs ring_vector, weight_tile and the names of backward_weight_matrix. */
+ * that job come here together, for they share a panel of samples, PANEL_PIXELS [COLUMNS], in place of the block's halves. Plans come from
+ * ${"offset and mask once more" if sampled else "local memory"}. Needs ring_vector, weight_tile and the names of backward_weight_matrix. */
 #define PANEL_PIXELS (BLOCK * PARTS / 2)
 
 static inline void add_again(
-    __global const data_t *restrict grad_output, __global const data_t *restrict ring, __local const plan_t *plan, __local float *panel,
-    index_t block, index_t end, int group, int tile_out, int first_unit, int below, int out_height, int out_width, float *total)
+    __global const data_t *restrict grad_output, __global const data_t *restrict ring,
+% if sampled:
+${plan.operands()}\
+    int height, int width,
+% else:
+    __local const plan_t *plan,
+% endif
+    __local float *panel, index_t block, index_t end, int group, int tile_out, int first_unit, int below, int out_height, int out_width,
+    float *total)
 {
     const int t = MY_ITEM;
     const index_t pixels = (index_t)out_height * out_width;
@@ -14,19 +22,30 @@ static inline void add_again(
         own_barrier(2);
         #pragma unroll 1
         for (int i = t; i < PANEL_PIXELS * COLUMNS / VEC; i += ITEMS) {
-            const int pixel = i / (COLUMNS / VEC), column = i % (COLUMNS / VEC) * VEC;
+            const int row = i / (COLUMNS / VEC), column = i % (COLUMNS / VEC) * VEC;
             const int unit = min(first_unit + column / UNIT, CHUNKS * TAPS - 1);
             const int c = unit / TAPS * UNIT + column % UNIT;
             acc_t value[VEC];
             if (c < GROUP_IN) {
-                const int g = (group * GROUP_IN + c) / SAMPLE_CHANNELS - first_group(group * GROUP_IN, unit);
-                sample_ring(ring, plan[(column / UNIT * PLANS + g) * BLOCK + begin + pixel], group * GROUP_IN + c, below, value);
+                const int g = (group * GROUP_IN + c) / SAMPLE_CHANNELS;
+% if sampled:
+                const int tap = unit % TAPS;
+                const long at = min((long)block * BLOCK + begin + row, (long)end - 1);
+                const int n = (int)(at / pixels);
+                const int2 where = strip_pixel((int)(at % pixels), out_height, out_width);
+                const int oy = where.x, ox = where.y;
+                const index_t pixel = (index_t)oy * out_width + ox;
+                const plan_t its = ${plan.here("g")};
+% else:
+                const plan_t its = plan[(column / UNIT * PLANS + g - first_group(group * GROUP_IN, unit)) * BLOCK + begin + row];
+% endif
+                sample_ring(ring, its, group * GROUP_IN + c, below, value);
             } else {
                 #pragma unroll
                 for (int j = 0; j < VEC; ++j) value[j] = ACC(0.0);
             }
             #pragma unroll
-            for (int j = 0; j < VEC; ++j) panel[pixel * COLUMNS + column + j] = value[j];
+            for (int j = 0; j < VEC; ++j) panel[row * COLUMNS + column + j] = value[j];
         }
         own_barrier(2);
         #pragma unroll 1

@@ -5,6 +5,8 @@
 #define GRADS (PARTS * TILE_OUT * BLOCK / 8)
 #define LEAST 0x1p-96f /* of a block's largest sample, or zero */
 #define MOST 0x1p100f
+#define LARGEST_SAMPLE 0x1p30f
+#define LARGEST_FACTOR 0x1p15f
 
 /* The bits of the largest among a warp's lanes. */
 static inline uint largest_of_warp(uint bits)

@@ -4,8 +4,6 @@
 <%namespace name="plan" file="plan.cl"/>\
 #define PLAN (UNITS * PLANS * BLOCK)
 #define PLANS_AT_ONCE ((PLAN + ITEMS - 1) / ITEMS)
-#define LARGEST_SAMPLE 0x1p30f
-#define LARGEST_FACTOR 0x1p15f
 
 /* What a work-item fetches for its plans of a block: ${"as the forward left them" if planned else "what they are made of"}; then how large samples may be, and with which factor. */
 typedef struct {

@@ -1,6 +1,7 @@
 ## Samples of backward_weight_wgmma: the corners that are fetched, and halves in local memory as wgmma reads them, pixels innermost.
 ## Needs plan, matrix_nvidia, weight_tile and the names of backward_weight_wgmma.
 <% corners = 4 if offset_groups else 1 %>\
+<%include file="sample_halves.cl"/>
 /* Of 4 neighbouring pixels a work-item samples VEC channels; 32 of them 16 pixels' unit of channels. A warp's place in set `set` of these:
  * its unit in the tile, and its lane's first pixel of the block. */
 static inline int set_unit(int set) { return (set * SAMPLE_WARPS + MY_ITEM / 32) / (BLOCK / 16); }
@@ -24,30 +25,6 @@ static inline void fetch(
 % endfor
 }
 
-<%def name="blended(corner, i, value)">\
-v[${i}] = ${("fma(weight[%d], %s, v[%d])" % (corner, value, i)) if corner else "weight[0] * %s" % value};\
-</%def>\
-static inline void blend_corners(const uint4 *raw, plan_t p, float *v)
-{
-% if offset_groups:
-    const float bottom = p.y * p.z, top = p.y - bottom;
-    const float weight[4] = {top - top * p.w, top * p.w, bottom - bottom * p.w, bottom * p.w};
-% else:
-    const float weight[1] = {p.y};
-% endif
-% for corner in range(corners):
-% for i in range(4):
-% if dtype == "float32":
-    ${blended(corner, i, "as_float(raw[%d].s%d)" % (corner, i))}
-% else:
-    const float2 pair_${corner}_${i} = widen(raw[${corner}].s${i});
-    ${blended(corner, 2 * i, "pair_%d_%d.x" % (corner, i))}
-    ${blended(corner, 2 * i + 1, "pair_%d_%d.y" % (corner, i))}
-% endif
-% endfor
-% endfor
-}
-
 /* What was fetched of a pair of pixels as halves: halves[part][channel][pair]. */
 static inline void sample(
     const uint4 *raw, __local const plan_t *plan, __local const int4 *places, float scale, int set, int pair, uint *halves)
@@ -61,16 +38,7 @@ static inline void sample(
         blend_corners(raw + (2 * pair + i) * ${corners}, p, v[i]);
     }
     #pragma unroll
-    for (int c = 0; c < VEC; ++c) {
-        const float first = v[0][c], second = v[1][c];
-% if parts == 2:
-        const float high_0 = as_float(as_uint(first) & 0xffffe000u), high_1 = as_float(as_uint(second) & 0xffffe000u);
-        halves[2 * c + pair] = two_halves(high_0, high_1);
-        halves[2 * (VEC + c) + pair] = two_halves(first - high_0, second - high_1);
-% else:
-        halves[2 * c + pair] = two_halves(first, second);
-% endif
-    }
+    for (int c = 0; c < VEC; ++c) two_in_halves(v[0][c], v[1][c], halves + 2 * c + pair, halves + 2 * ${"(VEC + c)" if parts == 2 else "c"} + pair);
 }
 
 /* A set's halves to local memory. */

@@ -1,0 +1,151 @@
+/* backward_weight_sampled: the gradient of the weight as backward_weight_matrix makes it by mma (see there for factors, their scales, and the
+ * arguments), from samples that the forward left; bit-identical from run to run.
+ *
+ * kept_samples [G][CHUNKS][TAPS][N * P][UNIT], float32, see forward_matrix. offset and mask are for blocks whose factors halves can't hold.
+ *
+ * A work-group takes its pieces block by block. Half of its work-items multiply; the others are ahead: while block b is multiplied, what was
+ * fetched of b + 1 becomes halves in local memory, once all know the largest of them, and b + 2 is fetched. Both jobs meet at a barrier for
+ * each block.
+ *
+ * Local memory, in rings of blocks: places [4][BLOCK]; most [4], the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and
+ * grads [2][PARTS][TILE_OUT][BLOCK] of halves. */
+<%namespace name="plan" file="plan.cl"/>\
+<%include file="types.cl"/>
+<%include file="shape.cl"/>
+<%include file="sample.cl"/>
+<%include file="ring.cl"/>
+<%include file="strips.cl"/>
+<%include file="plan.cl"/>
+<%include file="ring_vector.cl"/>
+<%include file="scale.cl"/>
+<%include file="weight_tile.cl"/>
+<%include file="grad_octets.cl"/>
+<%include file="matrix_nvidia.cl"/>
+<%include file="weight_common.cl"/>
+<%include file="weight_products.cl"/>
+<%include file="weight_again.cl"/>
+<%include file="sample_halves.cl"/>
+<%include file="weight_passes.cl"/>
+<%include file="weight_copies.cl"/>
+/* Begin to fetch a pass; pixels beyond the last have the last's samples. */
+static inline uint4 fetch(__global const uint4 *restrict kept_samples, int pass, int group, int first_unit, index_t block, index_t end)
+{
+    const int unit = min(first_unit + PASS_UNIT(pass), CHUNKS * TAPS - 1);
+    const index_t pixel = min(block * BLOCK + pass_pixel(pass), end - 1);
+    return load_now(kept_samples + ((group * CHUNKS * TAPS + unit) * end + pixel) * 8 + MY_ITEM % 8);
+}
+
+/* By what a pixel's gradients were divided; pixels beyond the last count for nothing. */
+static inline float factor_of(__local const int4 *places, int pass)
+{
+    const int4 where = places[pass_pixel(pass)];
+    return where.x < 0 ? 0.0f : as_float(where.w);
+}
+
+/* The largest magnitude of a block's samples, times their pixels' factors; infinite where that is in doubt. */
+static inline void store_most(const uint4 *raw, __local const int4 *places, __local uint *most)
+{
+    float size = 0.0f;
+    #pragma unroll
+    for (int pass = 0; pass < PASSES; ++pass) {
+        const uint4 bits = raw[pass] & 0x7fffffffu;
+        const float largest = as_float(max(max(bits.s0, bits.s1), max(bits.s2, bits.s3))); /* bits of a NaN are the largest */
+        const float factor = factor_of(places, pass);
+        if (factor != 0.0f) size = fmax(size, factor <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? factor * largest : INFINITY);
+    }
+    const uint bits = largest_of_warp(as_uint(size));
+    if (MY_ITEM % 32 == 0) atomic_max(most, bits);
+}
+
+/* A pass as halves in local memory. */
+static inline void store_samples(uint4 raw, __local const int4 *places, float scale, int pass, __local uint4 *samples)
+{
+    const float by = factor_of(places, pass) * scale;
+    const float v[VEC] = {as_float(raw.s0) * by, as_float(raw.s1) * by, as_float(raw.s2) * by, as_float(raw.s3) * by};
+    store_halves(v, pass, samples);
+}
+
+## Block b becomes halves, once all who bring it know its largest sample, and the block after it is fetched.
+<%def name="bring(b)">\
+{
+                store_most(raw, places + (${b}) % 4 * BLOCK, most + (${b}) % 4);
+                own_barrier(1);
+                const float scale = block_scale(most[(${b}) % 4]);
+                #pragma unroll
+                for (int pass = 0; pass < PASSES; ++pass) {
+                    store_samples(raw[pass], places + (${b}) % 4 * BLOCK, scale, pass, samples + (${b}) % 2 * SAMPLES);
+                    raw[pass] = fetch(kept_samples, pass, group, first_unit, begin + (${b}) + 1, end);
+                }
+            }\
+</%def>\
+__kernel __attribute__((reqd_work_group_size(2 * ITEMS, 1, 1)))
+void backward_weight_sampled(
+    __global const data_t *restrict grad_output,
+    __global const uint4 *restrict packed,
+    __global const uint4 *restrict all_places,
+    __global const data_t *restrict ring,
+    __global const uint4 *restrict kept_samples,
+${plan.operands()}\
+    __global float4 *restrict partial,
+    int batch, int height, int width, int out_height, int out_width)
+{
+    __local uint4 samples[2 * SAMPLES];
+    __local uint4 grads[2 * GRADS];
+    __local int4 places[4 * BLOCK];
+    __local uint most[4];
+    const int t = MY_ITEM;
+    const int brings = (int)get_local_id(0) >= ITEMS;
+    const int below = (width + 1) * IN_CHANNELS;
+    const index_t end = (index_t)batch * out_height * out_width;
+    const index_t last_block = (end - 1) / BLOCK;
+    const long all = (last_block + 1) * (long)TILES;
+    const long last_piece = first_piece((int)get_group_id(0) + 1, (int)get_num_groups(0), all);
+
+    for (long piece = first_piece((int)get_group_id(0), (int)get_num_groups(0), all); piece < last_piece;) {
+        const int tile = (int)(piece / (last_block + 1));
+        const index_t begin = (index_t)(piece % (last_block + 1));
+        const int count = (int)min((long)(last_block + 1 - begin), last_piece - piece);
+        const int group = tile / (OUT_TILES * COLUMN_TILES);
+        const int tile_out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT;
+        const int first_unit = tile % COLUMN_TILES * UNITS;
+        piece += count;
+        common_barrier();
+
+        if (brings) {
+            uint4 raw[PASSES];
+            #pragma unroll
+            for (int pass = 0; pass < PASSES; ++pass) raw[pass] = fetch(kept_samples, pass, group, first_unit, begin, end);
+            if (t < 4) most[t] = 0;
+            for (int b = 0; b < 3; ++b) fetch_places(all_places, begin + b, last_block, group, places + b * BLOCK);
+            fetch_grads(packed, begin * GROUPS + group, tile_out, grads);
+            publish_copies();
+            own_barrier(1);
+            ${bring("0")}
+            for (int b = 0; b < count; ++b) {
+                publish_copies();
+                common_barrier();
+                if (b + 1 == count) break;
+                fetch_grads(packed, (begin + b + 1) * GROUPS + group, tile_out, grads + (b + 1) % 2 * GRADS);
+                fetch_places(all_places, begin + b + 3, last_block, group, places + (b + 3) % 4 * BLOCK);
+                if (t == 0) most[(b + 3) % 4] = 0;
+                ${bring("b + 1")}
+            }
+        } else {
+            float total[4 * TOTAL_QUADS];
+            #pragma unroll
+            for (int i = 0; i < 4 * TOTAL_QUADS; ++i) total[i] = 0.0f;
+            for (int b = 0; b < count; ++b) {
+                common_barrier();
+                const float size = as_float(most[b % 4]);
+                if (size == 0.0f || (size >= LEAST && size <= MOST))
+                    multiply_block(grads + b % 2 * GRADS, samples + b % 2 * SAMPLES, inverse(block_scale(most[b % 4])), total);
+                else
+                    add_again(grad_output, ring, ${plan.given()}height, width, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end,
+                              group, tile_out, first_unit, below, out_height, out_width, total);
+            }
+            __global float4 *to = partial + (index_t)((int)get_group_id(0) + tile) * TOTAL_QUADS * ITEMS + t;
+            #pragma unroll
+            for (int q = 0; q < TOTAL_QUADS; ++q) to[q * ITEMS] = (float4)(total[4 * q], total[4 * q + 1], total[4 * q + 2], total[4 * q + 3]);
+        }
+    }
+}
