@@ -4,11 +4,11 @@
  * kept_samples [G][CHUNKS][TAPS][N * P][UNIT], float32, see forward_matrix. offset and mask are for blocks whose factors halves can't hold.
  *
  * A work-group takes its pieces block by block. Half of its work-items multiply; the others are ahead: while block b is multiplied, what was
- * fetched of b + 1 becomes halves in local memory, once all know the largest of them, and b + 2 is fetched. Both jobs meet at a barrier for
- * each block.
+ * fetched of b + 1 becomes halves in local memory, once all know the largest of them, samples of b + 2 are on their way, those of b + 3 are
+ * fetched, and gradients of b + 2. Both jobs meet at a barrier for each block.
  *
- * Local memory, in rings of blocks: places [4][BLOCK]; most [4], the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and
- * grads [2][PARTS][TILE_OUT][BLOCK] of halves. */
+ * Local memory, in rings of blocks: places [8][BLOCK]; most [4], the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and
+ * grads [4][PARTS][TILE_OUT][BLOCK] of halves. */
 <%namespace name="plan" file="plan.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -65,18 +65,27 @@ static inline void store_samples(uint4 raw, __local const int4 *places, float sc
     store_halves(v, pass, samples);
 }
 
-## Block b becomes halves, once all who bring it know its largest sample, and the block after it is fetched.
-<%def name="bring(b)">\
+/* What was copied before the last turn is there. */
+static inline void end_turn_of_copies(void) { asm volatile("cp.async.commit_group;\ncp.async.wait_group 1;" ::: "memory"); }
+
+## Block b, whose samples are in half b % 2 of raw, becomes halves, once all who bring it know its largest; and b + 2 is fetched.
+<%def name="bring(b, half)">\
 {
-                store_most(raw, places + (${b}) % 4 * BLOCK, most + (${b}) % 4);
-                own_barrier(1);
-                const float scale = block_scale(most[(${b}) % 4]);
-                #pragma unroll
-                for (int pass = 0; pass < PASSES; ++pass) {
-                    store_samples(raw[pass], places + (${b}) % 4 * BLOCK, scale, pass, samples + (${b}) % 2 * SAMPLES);
-                    raw[pass] = fetch(kept_samples, pass, group, first_unit, begin + (${b}) + 1, end);
-                }
-            }\
+                    store_most(raw + ${half} * PASSES, places + (${b}) % 8 * BLOCK, most + (${b}) % 4);
+                    own_barrier(1);
+                    const float scale = block_scale(most[(${b}) % 4]);
+                    #pragma unroll
+                    for (int pass = 0; pass < PASSES; ++pass) {
+                        store_samples(raw[${half} * PASSES + pass], places + (${b}) % 8 * BLOCK, scale, pass, samples + (${b}) % 2 * SAMPLES);
+                        raw[${half} * PASSES + pass] = fetch(kept_samples, pass, group, first_unit, begin + (${b}) + 2, end);
+                    }
+                }\
+</%def>\
+<%def name="copy_ahead_of(b)">\
+{
+                    fetch_grads(packed, min(begin + (${b}), last_block) * GROUPS + group, tile_out, grads + (${b}) % 4 * GRADS);
+                    fetch_places(all_places, begin + (${b}) + 1, last_block, group, places + ((${b}) + 1) % 8 * BLOCK);
+                }\
 </%def>\
 __kernel __attribute__((reqd_work_group_size(2 * ITEMS, 1, 1)))
 void backward_weight_sampled(
@@ -90,8 +99,8 @@ ${plan.operands()}\
     int batch, int height, int width, int out_height, int out_width)
 {
     __local uint4 samples[2 * SAMPLES];
-    __local uint4 grads[2 * GRADS];
-    __local int4 places[4 * BLOCK];
+    __local uint4 grads[4 * GRADS];
+    __local int4 places[8 * BLOCK];
     __local uint most[4];
     const int t = MY_ITEM;
     const int brings = (int)get_local_id(0) >= ITEMS;
@@ -112,23 +121,27 @@ ${plan.operands()}\
         common_barrier();
 
         if (brings) {
-            uint4 raw[PASSES];
+            uint4 raw[2 * PASSES];
             #pragma unroll
-            for (int pass = 0; pass < PASSES; ++pass) raw[pass] = fetch(kept_samples, pass, group, first_unit, begin, end);
+            for (int pass = 0; pass < 2 * PASSES; ++pass)
+                raw[pass] = fetch(kept_samples, pass % PASSES, group, first_unit, begin + pass / PASSES, end);
             if (t < 4) most[t] = 0;
-            for (int b = 0; b < 3; ++b) fetch_places(all_places, begin + b, last_block, group, places + b * BLOCK);
-            fetch_grads(packed, begin * GROUPS + group, tile_out, grads);
+            publish_copies(); /* those of the last piece, too */
+            fetch_places(all_places, begin, last_block, group, places);
+            ${copy_ahead_of("0")}
             publish_copies();
             own_barrier(1);
-            ${bring("0")}
-            for (int b = 0; b < count; ++b) {
-                publish_copies();
+            ${copy_ahead_of("1")}
+            ${bring("0", 0)}
+            for (int b = 0; b < count; b += 2) {
+% for half in range(2):
+                end_turn_of_copies();
                 common_barrier();
-                if (b + 1 == count) break;
-                fetch_grads(packed, (begin + b + 1) * GROUPS + group, tile_out, grads + (b + 1) % 2 * GRADS);
-                fetch_places(all_places, begin + b + 3, last_block, group, places + (b + 3) % 4 * BLOCK);
-                if (t == 0) most[(b + 3) % 4] = 0;
-                ${bring("b + 1")}
+                if (b + ${half + 1} >= count) break;
+                if (t == 0) most[(b + ${half + 3}) % 4] = 0;
+                ${copy_ahead_of("b + %d" % (half + 2))}
+                ${bring("b + %d" % (half + 1), 1 - half)}
+% endfor
             }
         } else {
             float total[4 * TOTAL_QUADS];
@@ -138,7 +151,7 @@ ${plan.operands()}\
                 common_barrier();
                 const float size = as_float(most[b % 4]);
                 if (size == 0.0f || (size >= LEAST && size <= MOST))
-                    multiply_block(grads + b % 2 * GRADS, samples + b % 2 * SAMPLES, inverse(block_scale(most[b % 4])), total);
+                    multiply_block(grads + b % 4 * GRADS, samples + b % 2 * SAMPLES, inverse(block_scale(most[b % 4])), total);
                 else
                     add_again(grad_output, ring, ${plan.given()}height, width, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end,
                               group, tile_out, first_unit, below, out_height, out_width, total);
