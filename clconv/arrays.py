@@ -65,13 +65,17 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
 
 
 def looks_of(arrays: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """All that checks ask of device arrays, as one value, so that what looks the same need not be checked again; None with others."""
+    """All that is asked of device arrays but for which memory they have, so that what looks the same need not be checked again.
+
+    None with others.
+    """
     looks: list[Any] = []
     for array in arrays.values():
         if array is None:
             looks.append(None)
         elif isinstance(array, cla.Array):
-            room = getattr(array.base_data, "size", None)
+            memory = array.base_data
+            room = type(memory), getattr(memory, "size", None)
             looks.append((array.shape, array.strides, array.dtype, array.offset, array.nbytes, room, array.queue, array.context))
         else:
             return None

@@ -138,12 +138,11 @@ class Workspace:
         """Fresh buffers of these sizes in bytes."""
         return {name: allocate(queue.context, queue.device, name, size) for name, size in sizes.items()}
 
-    def borrow(self, queue: cl.CommandQueue, schedule: Schedule, prepared: bool) -> tuple[dict[str, cl.Buffer], list[cl.Event]]:
-        """The schedule's temporaries, and the events that they wait for."""
+    def borrow(self, queue: cl.CommandQueue, schedule: Schedule, wanted: Mapping[str, int]) -> tuple[dict[str, cl.Buffer], list[cl.Event]]:
+        """Those of the schedule's temporaries that are wanted, and the events that they wait for."""
         with self._lock:
             free = self._free.get(schedule)
             buffers, busy = free.pop() if free else ({}, [])
-        wanted = schedule.temporaries if prepared else {**schedule.temporaries, **schedule.kept}
         if buffers.keys() != wanted.keys():
             lacking = {name: size for name, size in wanted.items() if name not in buffers}
             buffers = {name: buffers[name] for name in wanted if name in buffers} | self.allocate(queue, lacking)
@@ -162,7 +161,7 @@ class Runner:
     def __init__(self, queue: cl.CommandQueue, workspace: Workspace) -> None:
         self.workspace = workspace
         self._queue = queue
-        self._sequels: dict[tuple[Schedule, bool], Sequel] = {}
+        self._ways: dict[tuple[Schedule, bool], tuple[Sequel, Mapping[str, int]]] = {}
 
     def run(self, schedule: Schedule, buffers: Mapping[str, cl.Buffer], wait_for: Sequence[cl.Event]) -> list[cl.Event]:
         """Enqueue a schedule, without preparing a weight that comes prepared; returns what a later command has to wait for."""
@@ -175,8 +174,11 @@ class Runner:
     ) -> tuple[dict[str, cl.Buffer], list[cl.Event]]:
         """The same; also the temporaries, for who gives them back."""
         prepared = schedule.kept.keys() <= buffers.keys()
-        sequel = self._sequels.get((schedule, prepared))
-        if sequel is None:
-            sequel = self._sequels[schedule, prepared] = Sequel(schedule.in_order(prepared), self._queue)
-        temporaries, busy = self.workspace.borrow(self._queue, schedule, prepared)
+        sequel, wanted = self._ways.get((schedule, prepared)) or self._way(schedule, prepared)
+        temporaries, busy = self.workspace.borrow(self._queue, schedule, wanted)
         return temporaries, sequel.enqueue({**buffers, **temporaries}, [*wait_for, *busy])
+
+    def _way(self, schedule: Schedule, prepared: bool) -> tuple[Sequel, Mapping[str, int]]:
+        """Its steps, and the temporaries that they want."""
+        wanted = schedule.temporaries if prepared else {**schedule.temporaries, **schedule.kept}
+        return self._ways.setdefault((schedule, prepared), (Sequel(schedule.in_order(prepared), self._queue), wanted))

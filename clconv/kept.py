@@ -1,4 +1,4 @@
-"""What a forward leaves on the device for the backward of the same operands: steps on these alone that both passes have, and samples or plans."""
+"""What a forward leaves on the device for the backward of the same operands: what both make of these alone, samples or plans."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -18,11 +18,15 @@ _CHUNK = 1 << 15  # elements at most: some drivers end longer loops, see Device.
 
 
 class OpenCLDoor:
-    """One call's device operands and results."""
+    """One call's device operands and results.
 
-    def __init__(self, queue: cl.CommandQueue, device: Device) -> None:
+    `plain` says that each array is known to be row-major from the beginning of a buffer on.
+    """
+
+    def __init__(self, queue: cl.CommandQueue, device: Device, plain: bool = False) -> None:
         self.queue = queue
         self.device = device
+        self._plain = plain
         self.events: list[cl.Event] = []
         self._inputs: dict[str, cla.Array] = {}
         self._results: dict[str, tuple[cla.Array, Any]] = {}
@@ -30,7 +34,7 @@ class OpenCLDoor:
     def read(self, name: str, array: cla.Array) -> Any:
         """The array's own memory where it is row-major and starts where a buffer may; else a row-major copy."""
         self._inputs[name] = array
-        buffer = self._own_memory(array)
+        buffer = array.base_data if self._plain else self._own_memory(array)
         if buffer is None:
             packed = self._row_major_copy(name, array)
             array, buffer = packed, packed.base_data
@@ -55,14 +59,13 @@ class OpenCLDoor:
 
     def _overlaps(self, out: cla.Array) -> bool:
         """Whether it lies in the same buffer as an operand; two parts of one buffer count, overlapping or not."""
-        whole = _whole(out)
-        return any(_whole(array) == whole for array in self._inputs.values())
+        return _whole(out) in map(_whole, self._inputs.values())
 
     def _own_memory(self, array: cla.Array) -> Any:
+        if is_plain(array):
+            return array.base_data
         if not array.flags.c_contiguous or not isinstance(array.base_data, cl.MemoryObjectHolder):
             return None  # shared virtual memory is none: fills and sub-buffers want a buffer
-        if array.offset == 0:
-            return array.base_data
         memory: Any = array.base_data
         whole = isinstance(memory, cl.Buffer) and memory.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT) is None
         if not whole or array.offset % self.device.base_alignment or not array.size:
@@ -125,3 +128,8 @@ def _whole(array: cla.Array) -> Any:
     if not isinstance(memory, cl.MemoryObjectHolder):
         return memory
     return memory.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT) or memory
+
+
+def is_plain(array: cla.Array) -> bool:
+    """Whether it is row-major from the beginning of a buffer on, so that kernels can read it as it is."""
+    return array.offset == 0 and array.flags.c_contiguous and isinstance(array.base_data, cl.MemoryObjectHolder)

@@ -16,7 +16,7 @@ from clconv.geometry import flag
 from clconv.gradients import Gradients
 from clconv.kept import DEPENDS_ON, Kept
 from clconv.numpy_arrays import NumpyDoor
-from clconv.opencl_arrays import OpenCLDoor
+from clconv.opencl_arrays import OpenCLDoor, is_plain
 from clconv.operands import check, check_apart, check_needs, outs_of
 from clconv.problem import OPERANDS, Problem
 from clconv.queues import queue_for
@@ -114,7 +114,7 @@ class Plan:
         self._runner = Runner(queue, workspace)
         self._kept = Kept(self._runner)
         self._weight: dict[str, Any] = {}
-        self._admitted: dict[str, tuple[Any, bool]] = {}
+        self._admitted: dict[str, tuple[Any, bool, bool]] = {}
 
     @property
     def workspace_bytes(self) -> int:
@@ -223,13 +223,14 @@ class Plan:
     def _admit(self, which: str, arrays: Mapping[str, Any]) -> tuple[Door, bool]:
         """The door for the arrays of a call, and whether it is unbatched, after all checks; unless they look as the last ones did."""
         looks = looks_of(arrays), bool(self._weight)
-        admitted, unbatched = self._admitted.get(which, (None, False))
+        admitted, unbatched, plain = self._admitted.get(which, (None, False, False))
         if looks == admitted:
-            return OpenCLDoor(self.queue, self.device), unbatched
+            return OpenCLDoor(self.queue, self.device, plain), unbatched
         unbatched = self._check(which, arrays)
         door = self._door({name: array for name, array in arrays.items() if which == "forward" or name != "bias"})
         if looks[0] is not None:
-            self._admitted[which] = looks, unbatched
+            plain = all(array is None or is_plain(array) for array in arrays.values())
+            self._admitted[which] = looks, unbatched, plain
         return door, unbatched
 
     def _check(self, which: str, arrays: Mapping[str, Any]) -> bool:

@@ -30,7 +30,8 @@ class Schedules:
         self._device = device
         self._variants = dict(variants)
         self._passes: dict[tuple[str, frozenset[str], frozenset[str]], Schedule] = {}
-        self._calls: dict[tuple[str, frozenset[str], bool], Schedule] = {}
+        self._forwards: dict[bool, Schedule] = {}
+        self._backwards: dict[tuple[frozenset[str], bool], Schedule] = {}
 
     def of(self, which: str, needs: frozenset[str] = frozenset(), kept: frozenset[str] = frozenset()) -> Schedule:
         """One pass; `kept` as in `Request`."""
@@ -48,11 +49,10 @@ class Schedules:
 
     def forward(self, keep: bool = False) -> Schedule:
         """A forward; one that keeps leaves samples or else plans, too, if it can and a backward reads them."""
-        key = ("forward", frozenset[str](), keep)
-        if key not in self._calls:
+        if keep not in self._forwards:
             kept = next((frozenset({name}) for name in KEPT if keep and self._may_leave(name)), frozenset())
-            self._calls[key] = self.of("forward", kept=kept)
-        return self._calls[key]
+            self._forwards[keep] = self.of("forward", kept=kept)
+        return self._forwards[keep]
 
     def _may_leave(self, name: str) -> bool:
         """Whether a backward reads what a forward can leave."""
@@ -62,12 +62,11 @@ class Schedules:
 
     def backward(self, needs: frozenset[str], keep: bool = False) -> Schedule:
         """Both backward passes, as far as they are needed."""
-        key = ("backward", needs, keep)
-        if key not in self._calls:
+        if (needs, keep) not in self._backwards:
             forward = self.forward(keep)
             whole = together(self._backward(needs, forward.temporaries.keys() & frozenset(KEPT)))
-            self._calls[key] = relieved(whole, forward) if keep else whole
-        return self._calls[key]
+            self._backwards[needs, keep] = relieved(whole, forward) if keep else whole
+        return self._backwards[needs, keep]
 
     def _backward(self, needs: frozenset[str], kept: Set[str]) -> list[Schedule]:
         return [self.of(which, needs & gradients, frozenset(kept)) for which, gradients in tuning.GRADIENTS.items() if needs & gradients]

@@ -13,7 +13,7 @@ from clconv.convention import CONVENTIONS
 from clconv.device import Device
 from clconv.nvidia import UNITS
 from clconv.problem import Problem
-from clconv.schedule import Kernel, Launch, Request, Schedule, Tile, Variant, storage
+from clconv.schedule import KEPT, Kernel, Launch, Request, Schedule, Tile, Variant, storage
 from clconv.tuning import PASSES, refusal
 
 GRADIENTS = {"forward": frozenset[str](), "backward_data": backward_data.GRADIENTS, "backward_weight": backward_weight.GRADIENTS}
@@ -136,14 +136,15 @@ def needs_of(which: str, problem: Problem) -> frozenset[str]:
 
 
 def requests(which: str, problem: Problem, subsets: bool = False) -> Iterator[Request]:
-    """All gradients of a pass, or each set of them, bit-identical or not; some with plans that the forward leaves."""
+    """All gradients of a pass, or each set of them, bit-identical or not; some with what a forward leaves."""
     wanted = sorted(needs_of(which, problem))
     least = min(1, len(wanted)) if subsets else len(wanted)
     sets = [frozenset(some) for count in range(least, len(wanted) + 1) for some in combinations(wanted, count)]
     for needs in sets:
         yield from (Request(problem, needs, deterministic) for deterministic in (False, True))
         if problem.offset_groups > 1 or problem.wide:
-            yield Request(problem, needs, deterministic=which == "backward_data" and not problem.has_bias, planned=True)
+            deterministic = which == "backward_data" and not problem.has_bias
+            yield from (Request(problem, needs, deterministic, frozenset({name})) for name in KEPT)
 
 
 def plans(which: str, request: Request, device: Device, all_tiles: bool = True) -> Iterator[Planned]:

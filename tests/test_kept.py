@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from clconv.check.cases import BY_NAME, Case
 from clconv.execute import trace
 from clconv.nvidia import UNITS
 from clconv.queues import queue_for
-from clconv.schedule import KEPT_PLANS, Launch
+from clconv.schedule import KEPT, KEPT_PLANS, KEPT_SAMPLES, Launch
 from clconv.schedules import Schedules
 from clconv.tuning import GRADIENTS, PASSES
 
@@ -221,11 +222,27 @@ def test_memory_is_told_and_used_again(device: Device) -> None:
 
 
 @pytest.mark.parametrize("unit", ["wgmma", "mma"])
+def test_matrix_units_share_samples_and_the_ring(unit: str) -> None:
+    """On a device that isn't here: the forward leaves both, the weight's pass reads samples, the data's pass the ring."""
+    problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), 8, padding=1, mask=True)
+    variants = {"forward": unit, **dict.fromkeys(GRADIENTS, "mma")}
+    schedules = Schedules(problem, False, DEVICES["sm_90"], variants)
+    forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
+    assert forward.temporaries.keys() & {*KEPT, "input_ring"} == {KEPT_SAMPLES, "input_ring"}
+    assert forward.temporaries[KEPT_SAMPLES] == 4 * 64 * 9 * 90 * 160
+    launches = [step for step in backward.in_order() if isinstance(step, Launch)]
+    assert [step.kernel.name for step in launches if KEPT_SAMPLES in step.buffers] == ["backward_weight_sampled"]
+    assert not any("input" in step.buffers for step in launches) and "input_ring" not in backward.temporaries
+    small = replace(DEVICES["sm_90"], global_memory=8 * forward.temporaries[KEPT_SAMPLES] - 1)
+    assert Schedules(problem, False, small, variants).forward(keep=True).temporaries.keys() & set(KEPT) == {KEPT_PLANS}
+
+
+@pytest.mark.parametrize("unit", ["wgmma", "mma"])
 def test_matrix_units_share_plans_and_the_ring(unit: str) -> None:
-    """On a device that isn't here: the forward leaves both, the backward reads them and makes neither."""
+    """Where channels that share a sample are many: the forward leaves both, the backward reads them and makes neither."""
     fake = DEVICES["sm_90"]
     for convention, planned in (("torchvision", True), ("chainer", False)):
-        problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), 8, padding=1, mask=True, convention=convention)
+        problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), 1, padding=1, mask=True, convention=convention)
         schedules = Schedules(problem, False, fake, {"forward": unit, **dict.fromkeys(GRADIENTS, "mma")})
         forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
         assert unit in UNITS and {"input_ring", "input_sizes"} <= forward.temporaries.keys()

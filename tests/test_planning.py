@@ -11,9 +11,9 @@ from rendered import rendered
 
 from clconv.device import Device
 from clconv.errors import UnsupportedError
-from clconv.layout import kept_plans
+from clconv.layout import kept_plans, kept_samples
 from clconv.problem import Problem
-from clconv.schedule import KEPT_PLANS, Fill, Launch, Request, Step, accumulator_bytes, together
+from clconv.schedule import KEPT, Fill, Launch, Request, Step, accumulator_bytes, together
 from clconv.tuning import PASSES, choose, refusal
 
 MIB = 1 << 20
@@ -63,7 +63,7 @@ def _operands(plan: Planned) -> dict[str, str]:
 
 def _left(plan: Planned) -> dict[str, int]:
     """What a backward finds that a forward has left, in bytes."""
-    return kept_plans(plan.request) if plan.which != "forward" else {}
+    return {**kept_plans(plan.request), **kept_samples(plan.request, plan.device)} if plan.which != "forward" else {}
 
 
 def _results(plan: Planned) -> dict[str, str]:
@@ -140,7 +140,7 @@ def _bound(problem: Problem, packed: int, deterministic: bool) -> float:
 def workspace_is_bounded(plan: Planned) -> None:
     used = _temporaries(plan)
     assert all(name.startswith("packed_") for name in plan.schedule.kept), f"what is kept is packed weights: {plan.schedule.kept}"
-    bound = _bound(plan.request.problem, _packed(used), plan.request.deterministic) + used.get(KEPT_PLANS, 0)
+    bound = _bound(plan.request.problem, _packed(used), plan.request.deterministic) + sum(used.get(name, 0) for name in KEPT)
     assert plan.schedule.workspace_bytes == sum(used.values()) <= bound, f"{used}, allowed {bound:.0f} bytes"
 
 
@@ -171,7 +171,7 @@ def test_schedules(which: str, fake: Device) -> None:
     planned, failures = 0, dict[str, list[str]]()
     for name, request in _requests(which):
         for plan in plans(which, request, fake):
-            how = f"deterministic={request.deterministic}, planned={request.planned}"
+            how = f"deterministic={request.deterministic}, kept={sorted(request.kept)}"
             what = f"{plan.variant.name} ({plan.tile}) of {name}, needs {sorted(request.needs)}, {how}"
             for check, reason in _failures(plan):
                 failures.setdefault(check, []).append(f"{what}: {reason}")
