@@ -63,20 +63,23 @@ class Sequel:
         self._steps = steps
         self._queue = queue
         self._in_order = not queue.properties & cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
-        self._compiled: dict[Kernel, Compiled] = {}
+        self._compiled: list[Compiled | None] = [None] * len(steps)
 
     def enqueue(self, buffers: Mapping[str, cl.Buffer], wait_for: Sequence[cl.Event] = ()) -> list[cl.Event]:
         """Enqueue the steps and return what a later command has to wait for."""
         events = list(wait_for)
         traced, logged = _traced.get(), log.isEnabledFor(logging.INFO)
         for number, step in enumerate(self._steps):
-            launch = _zero(step.buffer, buffers[step.buffer].size) if isinstance(step, Fill) else step
+            if isinstance(step, Fill):
+                launch = _zero(step.buffer, buffers[step.buffer].size)
+                kernel = self._build(launch.kernel)  # which depends on the buffer
+            else:
+                launch = step
+                kernel = self._compiled[number] = self._compiled[number] or self._build(launch.kernel)
             if logged:
                 log.info("launch %s, global %s, local %s", launch.kernel.name, launch.global_size, launch.local_size)
-            kernel = self._compiled.get(launch.kernel) or self._build(launch.kernel)
-            given = [buffers[name] for name in launch.buffers]
             try:
-                event = kernel.enqueue(self._queue, launch, given, None if self._in_order and number else events)
+                event = kernel.enqueue(self._queue, launch, buffers, None if self._in_order and number else events)
             except cl.Error as error:
                 raise _account(error, self._queue.device, f"launching {launch.kernel.name}") from error
             if traced is not None:
@@ -85,7 +88,7 @@ class Sequel:
         return events
 
     def _build(self, kernel: Kernel) -> Compiled:
-        return self._compiled.setdefault(kernel, compiled(self._queue.context, self._queue.device, kernel))
+        return compiled(self._queue.context, self._queue.device, kernel)
 
 
 def run(

@@ -73,7 +73,8 @@ class Kept:
         self, schedule: Schedule, arrays: Mapping[str, Any] | None, buffers: Mapping[str, cl.Buffer], wait_for: list[cl.Event]
     ) -> list[cl.Event]:
         """Enqueue a forward, and keep what it leaves for a backward of `arrays`; with None, keep nothing."""
-        self._replace(None)
+        if self._left is not None:
+            self._replace(None)
         if arrays is None:
             return self._runner.run(schedule, buffers, wait_for)
         temporaries, events = self._runner.start(schedule, buffers, wait_for)

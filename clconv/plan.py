@@ -257,8 +257,8 @@ class Plan:
     def _read(self, door: Door, operands: Mapping[str, Any]) -> dict[str, Any]:
         if self.problem.nonfinite == "raise":
             self._refuse_nonfinite(door, operands)
-        given = {name: array for name, array in operands.items() if array is not None}
-        return {name: door.read(name, array) for name, array in given.items()} | ({} if "weight" in given else self._weight)
+        buffers = {name: door.read(name, array) for name, array in operands.items() if array is not None}
+        return buffers if "weight" in buffers else buffers | self._weight
 
     def _refuse_nonfinite(self, door: Door, operands: Mapping[str, Any]) -> None:
         """An infinite offset is far outside, which is a number's business; all else must be finite."""

@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,18 +35,20 @@ class Compiled:
     typed: bool = False
     scalars: tuple[Scalar, ...] | None = None
 
-    def enqueue(self, queue: cl.CommandQueue, launch: Launch, buffers: Sequence[cl.Buffer], wait_for: list[cl.Event] | None) -> cl.Event:
-        """Enqueue one launch, after `wait_for`."""
+    def enqueue(
+        self, queue: cl.CommandQueue, launch: Launch, buffers: Mapping[str, cl.Buffer], wait_for: list[cl.Event] | None
+    ) -> cl.Event:
+        """Enqueue one launch on buffers by name, after `wait_for`."""
         with self.lock:
             if self.scalars == launch.scalars:
-                for index, buffer in enumerate(buffers):
-                    self.kernel.set_arg(index, buffer)
+                for index, name in enumerate(launch.buffers):
+                    self.kernel.set_arg(index, buffers[name])
             else:
                 if not self.typed:  # pyopencl sets arguments 20 times faster when it knows their types
-                    self.kernel.set_scalar_arg_dtypes([None] * len(buffers) + [scalar.dtype for scalar in launch.scalars])
+                    self.kernel.set_scalar_arg_dtypes([None] * len(launch.buffers) + [scalar.dtype for scalar in launch.scalars])
                     self.typed = True
                 self.scalars = None  # if an argument is refused, some are set and some aren't
-                self.kernel.set_args(*buffers, *launch.scalars)
+                self.kernel.set_args(*(buffers[name] for name in launch.buffers), *launch.scalars)
                 self.scalars = launch.scalars
             return cl.enqueue_nd_range_kernel(queue, self.kernel, launch.global_size, launch.local_size, wait_for=wait_for)
 

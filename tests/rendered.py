@@ -76,7 +76,7 @@ class Rendered:
     def local_memory(self) -> int:
         """Bytes of the kernel's arrays in local memory."""
         total = 0
-        for declaration in re.findall(r"__local\s+([^;(]*\[[^;]*);", self.code):
+        for declaration in re.findall(r"__local\s+([^;()]*\[[^;]*);", self.code):
             element, arrays = declaration.split(None, 1)
             for dimensions in re.findall(r"\w+((?:\s*\[[^\]]*\])+)", arrays):
                 total += self._size(element) * prod(self.number(size) for size in re.findall(r"\[([^\]]*)\]", dimensions))
