@@ -76,7 +76,8 @@ def _check(which: str, variant: Variant, dtype: str, device: Device) -> str:
     few, *many = Subject.typical(which, variant, dtype)
     outcomes = [run(few, device)]
     if outcomes[0].verdict == "refused":  # it is for many channels
-        outcomes = [run(subject, device) for subject in (*many, *Subject.widest(which, variant, dtype, device))]
+        more = *many, *Subject.widest(which, variant, dtype, device), *Subject.after_keeping(which, variant, dtype)
+        outcomes = [run(subject, device) for subject in more]
     outcome = next((outcome for outcome in outcomes if outcome.verdict not in ("ok", "refused")), None)
     if outcome is None:
         return ""

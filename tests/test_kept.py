@@ -14,6 +14,7 @@ from planning import DEVICES, problem_of
 
 from clconv import Device, Plan, ProblemError, UnsupportedError
 from clconv.check.cases import BY_NAME, Case
+from clconv.check.run import Subject, run
 from clconv.execute import trace
 from clconv.nvidia import UNITS
 from clconv.queues import queue_for
@@ -75,6 +76,22 @@ def test_every_variant_gives_the_same_bits(name: str, dtype: str, device: Device
             assert (_bits(plan.forward(**arrays, keep=True)), _bits(plan.backward(grad, **arrays))) == want, case.name
     if not ran:
         pytest.skip(f"{device.label} gets no {name}")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("offset_groups", [1, 4])
+@pytest.mark.parametrize("name", ["deep", "deep-v1", "deep-far", "deep-nan", "deep-border", "deep-heaps", "deep-range", "deep-strange"])
+def test_gradients_of_numbers_that_halves_cant_hold(name: str, offset_groups: int, unit: str, device: Device) -> None:
+    case = replace(BY_NAME[name], offset_groups=offset_groups)
+    outcomes = [
+        run(Subject(which, variant, case, kept=True), device)
+        for which in GRADIENTS
+        for variant in PASSES[which]
+        if variant.name == unit and case.input[1] % (4 * offset_groups) == 0
+    ]
+    assert all(outcome.verdict in ("ok", "refused") for outcome in outcomes), [outcome.detail for outcome in outcomes]
+    if all(outcome.verdict == "refused" for outcome in outcomes):
+        pytest.skip(f"{device.label} gets no {unit} for this")
 
 
 @pytest.mark.parametrize("convention", ["chainer", "mmcv", "openvino"])

@@ -24,7 +24,7 @@ _UNITS = (*nvidia.UNITS, *units.UNITS)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is checked: a variant on a case, with the types of data and of offset and mask."""
+    """What is checked: a variant on a case, with the types of data and of offset and mask; `kept`: after a forward that keeps."""
 
     which: str
     variant: Variant
@@ -34,6 +34,7 @@ class Subject:
     deterministic: bool = False
     precision: str | None = None
     tile: str | None = None
+    kept: bool = False
 
     @classmethod
     def typical(cls, which: str, variant: Variant, dtype: str) -> "tuple[Subject, ...]":
@@ -54,6 +55,12 @@ class Subject:
                 split, _ = max(tiles, key=lambda tile: (tile[1].get("splits", 1), tile[1].get("tile_out", 0)))
                 yield from (replace(subject, tile=str(tile)) for tile in dict.fromkeys((widest, split)))
 
+    @classmethod
+    def after_keeping(cls, which: str, variant: Variant, dtype: str) -> "tuple[Subject, ...]":
+        """A backward pass that takes samples, or plans, from where a forward has left them."""
+        kept = which in GRADIENTS and variant.name in nvidia.UNITS
+        return tuple(cls(which, variant, BY_NAME[name], dtype, dtype, kept=True) for name in ("deep", "deep-v1") if kept)
+
     @property
     def request(self) -> Request:
         """What is asked of the variant."""
@@ -72,12 +79,14 @@ class Subject:
     def plan(self, device: Device) -> Plan:
         """A plan that is made to use the variant."""
         case = self.case
+        # all passes are named where several run, for the choice of one may be what asks for this check
+        variants = {**dict.fromkeys(GRADIENTS, "plain"), "forward": "mma"} if self.kept else {}
         exactly = forced(self.which, Choice(self.variant.name, self.tile)) if self.tile else nullcontext()
         with exactly:
             return Plan(
                 case.input, case.weight, dtype=self.dtype, offset_groups=case.offset_groups, mask=case.mask, bias=case.bias,
                 **self._options, deterministic=self.deterministic, precision=self.precision, device=device, offset_dtype=self.small,
-                mask_dtype=self.small, variants={self.which: self.variant.name},
+                mask_dtype=self.small, variants={**variants, self.which: self.variant.name},
             )  # fmt: skip
 
     def results(self, plan: Plan) -> dict[str, NumpyArray]:
@@ -86,6 +95,8 @@ class Subject:
         if self.which == "forward":
             del arrays["grad_output"]
             return {"output": plan.forward(**arrays)}
+        if self.kept:
+            plan.forward(**{name: array for name, array in arrays.items() if name != "grad_output"}, keep=True)
         gradients = plan.backward(**arrays, needs=self.needs)
         return {f"grad_{name}": getattr(gradients, name) for name in self.needs}
 
@@ -121,12 +132,13 @@ class Subject:
     def call(self) -> str:
         """How to make the same data again."""
         arrays = f"clconv.check.cases.BY_NAME[{self.case.name!r}].arrays({self.dtype!r}, {self.small!r})"
-        way = " ".join(filter(None, (self.variant.name, self.tile, self.precision)))
+        way = " ".join(filter(None, (self.variant.name, self.tile, self.precision, "after forward(keep=True)" if self.kept else "")))
         return f"{self.which}={way} of {arrays}, seed {self.case.seed}"
 
     def __str__(self) -> str:
         deterministic = ", bit-identical" if self.deterministic else ""
-        return f"{self.which} {self.variant.name}: {self.case.name}, {self.dtype}{deterministic}"
+        kept = ", after a forward that keeps" if self.kept else ""
+        return f"{self.which} {self.variant.name}: {self.case.name}, {self.dtype}{deterministic}{kept}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,7 @@ def subjects(device: Device) -> Iterator[Subject]:
             for dtype in ("float32", "float64", "float16", "bfloat16"):
                 yield from Subject.typical(which, variant, dtype)
                 yield from Subject.widest(which, variant, dtype, device)
+                yield from Subject.after_keeping(which, variant, dtype)
             for name in ("conv", "groups", "nan", "far", "openvino-border", "deep-conv", "deep-nan", "deep-far", "deep-range"):
                 yield Subject(which, variant, BY_NAME[name])
             if which != "forward":
