@@ -80,8 +80,8 @@ def draw(found: list[Point], title: str) -> Figure:
         panel.set_yscale("log", base=10)
         panel.set(title=precision, xlabel="products a sum")
         panel.grid(color="0.9")
-        panel.legend()
     figure.axes[0].set_ylabel("relative error against float64")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center")
     figure.suptitle(title)
     return figure
 
