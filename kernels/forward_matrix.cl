@@ -22,14 +22,13 @@
  * samples, those of step s + 2 are fetched, and so are its weights.
  *
  * Teams share nothing but the weights. The second is half a step behind: it stands at its barrier after it has begun its products, the
- * first before, so that one samples while the other keeps the matrix units busy. Weights are fetched by both in the same interval.
+ * first before, so that one samples while the other keeps the matrix units busy. Both fetch weights in the same interval.
  *
  * Local memory: plan [TEAMS][PLANS][TAPS][64], of the offset groups of a chunk (see plan), made anew where they change;
  * weights [STAGES][STAGE], a ring of stages (see matrix); scales [TEAMS][3][64], of the last three plans; largest_in [ITEMS]. */
 <%
-corners = 4 if offset_groups else 1
+corners, items = 4 if offset_groups else 1, 2 * tile_pixels
 stage_vecs = vec * tile_out * parts
-items = 2 * tile_pixels
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 %>\
 <%namespace name="plan" file="plan.cl"/>\
@@ -100,7 +99,8 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 <% left = "scales + plans * TEAM_PIXELS + pair_row, rows_left, kept, " if sampled else "" %>\
 {
 % if sampled:
-            const int rows_left = chunk < END_CHUNK ? rows : 0;
+            const int leaves = chunk < END_CHUNK && (int)get_group_id(1) % TILES == 0;
+            const int rows_left = leaves ? (int)clamp(end - first - pair_row, 0L, (long)TEAM_PIXELS) : 0;
             __global uint4 *kept = kept_samples + ((index_t)((group * CHUNKS + chunk) * TAPS + tap) * end + first + pair_row) * 8 + t % 8;
 % endif
             sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row, first_channel, chunk, 0, ${left}${into});
@@ -114,10 +114,8 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
             fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, END_CHUNK - 1), below, raw);
             sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${left}${into});
 % endif
-            if (++tap == TAPS) {
-                tap = 0;
-                ++chunk;
-            }
+            chunk += tap + 1 == TAPS;
+            tap = tap + 1 == TAPS ? 0 : tap + 1;
         }\
 </%def>\
 <%def name="unscaled(i)">\
@@ -167,9 +165,6 @@ ${plan.operands(forward=True)}\
     const int pixels = out_height * out_width;
     const long first = (long)get_group_id(0) * TILE_PIXELS + team * TEAM_PIXELS;
     const long end = (long)batch * pixels;
-% if sampled:
-    const int rows = (int)get_group_id(1) % TILES == 0 ? (int)clamp(end - first - pair_row, 0L, (long)TEAM_PIXELS) : 0;
-% endif
     const int steps = (END_CHUNK - FIRST_CHUNK) * TAPS;
     __global const uint4 *stages = packed + ((index_t)get_group_id(1) * CHUNKS + FIRST_CHUNK) * TAPS * STAGE_VECS;
 
@@ -187,7 +182,7 @@ ${plan.operands(forward=True)}\
 % endif
     uint a[PARTS * STEPS * 4], next[PARTS * STEPS * 4];
     uint4 raw[ROWS_AHEAD * RAWS];
-    int ahead = 0;                     /* the step whose weights are fetched next */
+    int ahead = 0; /* the step whose weights are fetched next */
     int chunk = FIRST_CHUNK, tap = 0, plans = 0; /* of the corners that are fetched, or sampled, next; the plan that was made last */
     int summed_tap = 0, summed_chunk = FIRST_CHUNK, summed_plans = 1; /* of the step that is multiplied */
 
@@ -254,13 +249,11 @@ ${plan.operands(forward=True)}\
     }
     if (!late) barrier(CLK_LOCAL_MEM_FENCE);
 
-    const float last_unscaled[2] = {\
 % if unit == "wgmma" and not exact:
-${unscaled(0)}, ${unscaled(1)}\
+    const float last_unscaled[2] = {${unscaled(0)}, ${unscaled(1)}};
 % else:
-1.0f, 1.0f\
+    const float last_unscaled[2] = {1.0f, 1.0f};
 % endif
-};
 % if splits > 1:
     __global float *result = partial + (index_t)get_group_id(2) * batch * OUT_CHANNELS * pixels, *to[2];
 % else:
