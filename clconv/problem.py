@@ -176,7 +176,7 @@ class Problem:
         """Floating-point operations of the forward pass's product; the backward has twice as many."""
         return 2 * self.out_pixels * self.out_channels * self.group_in * self.taps
 
-    @property
+    @cached_property
     def wide(self) -> bool:
         """Whether a tensor, or the input with a pixel behind each image, is so large that its elements need 64-bit indices."""
         images = self.batch * (self.height * self.width + 1) * self.in_channels

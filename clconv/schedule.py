@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -186,17 +186,19 @@ class Variant:
 
     def tiles(self, request: Request, device: "Device") -> tuple[Tile, ...]:
         """The legal tiles, the default first."""
-        return tuple(tile for tile, reason in self._obstacles(request, device).items() if reason is None)
+        return tuple(tile for tile, reason in _obstacles(self, request, device).items() if reason is None)
 
     def refusal(self, request: Request, device: "Device") -> str | None:
         """Why it can't do the request on this device, as one sentence; None if it can."""
         if reason := self.supports(request, device):
             return reason
-        obstacles = tuple(self._obstacles(request, device).values())
+        obstacles = tuple(_obstacles(self, request, device).values())
         return None if None in obstacles else obstacles[0]
 
-    def _obstacles(self, request: Request, device: "Device") -> dict[Tile, str | None]:
-        return {tile: obstacle(self.schedule(request, device, tile), request, device) for tile in self.candidates(request, device)}
+
+@lru_cache(maxsize=16)  # who asks whether a variant can do something asks for its tiles next
+def _obstacles(variant: Variant, request: Request, device: "Device") -> dict[Tile, str | None]:
+    return {tile: obstacle(variant.schedule(request, device, tile), request, device) for tile in variant.candidates(request, device)}
 
 
 def obstacle(schedule: Schedule, request: Request, device: "Device") -> str | None:
