@@ -9,7 +9,7 @@ import numpy as np
 import pyopencl as cl
 
 from clconv.execute import Runner
-from clconv.schedule import KEPT, Launch, Schedule
+from clconv.schedule import Launch, Schedule
 
 DEPENDS_ON = ("input", "offset", "mask")
 """The operands that all of it is made of."""
@@ -29,7 +29,7 @@ def reads(schedule: Schedule, name: str) -> bool:
 
 def _left_by(forward: Schedule) -> set[str]:
     made = {name for step in forward.shared if isinstance(step, Launch) for name in step.buffers}
-    return (made | set(KEPT)) & forward.temporaries.keys()
+    return {name for name in forward.temporaries if name in made or name.startswith("kept_")}
 
 
 @dataclass(frozen=True, slots=True)

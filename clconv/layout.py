@@ -28,8 +28,8 @@ _STRIP = 16
 
 _PLAN_BYTES = 16
 
-SAMPLES_CHUNK = 32
-"""Channels of a chunk of samples that a forward leaves: what eight work-items have of float32."""
+_ROW_BYTES, _FEW_CHANNELS = 128, 32
+"""Of samples that a forward leaves: a pixel's chunk of channels at one tap; channels that share an offset, at most."""
 
 
 def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[Launch, dict[str, int]]:
@@ -91,16 +91,18 @@ def kept_plans(request: Request) -> dict[str, int]:
 
 
 def kept_samples(request: Request, device: "Device") -> dict[str, int]:
-    """The buffer of the samples that a forward leaves, [G][chunk of channels][K][N * P][channel of its chunk], where it is asked to.
+    """The buffer of the samples that a forward leaves, see kernels/kept_samples.cl, where it is asked to; of half types their scales, too.
 
     Worth it where few channels share a sample, whose place takes longer than they do; it takes at most an eighth of the device's memory.
     """
     problem = request.problem
-    few = problem.offset_groups and problem.in_channels // problem.offset_groups <= SAMPLES_CHUNK and problem.dtype == "float32"
-    chunks = problem.groups * ceil_div(problem.group_in, SAMPLES_CHUNK)
-    size = 4 * SAMPLES_CHUNK * chunks * problem.taps * problem.out_pixels
-    fits = size <= min(device.max_allocation, device.global_memory // 8)
-    return {KEPT_SAMPLES: size} if KEPT_SAMPLES in request.kept and few and fits else {}
+    few = problem.offset_groups and problem.in_channels // problem.offset_groups <= _FEW_CHANNELS
+    if KEPT_SAMPLES not in request.kept or not few or problem.dtype == "float64":
+        return {}
+    rows = problem.groups * ceil_div(problem.group_in * DTYPES[problem.dtype], _ROW_BYTES) * problem.out_pixels
+    size = _ROW_BYTES * problem.taps * rows
+    scales = {} if problem.dtype == "float32" else {"kept_scales": 4 * rows}
+    return {KEPT_SAMPLES: size, **scales} if size <= min(device.max_allocation, device.global_memory // 8) else {}
 
 
 def chunk_plans(problem: Problem, span: int, chunk: int) -> int:

@@ -18,7 +18,7 @@ Value: TypeAlias = str | int | bool
 
 
 KEPT_SAMPLES, KEPT_PLANS = KEPT = ("kept_samples", "kept_plans")
-"""Buffers that a forward may leave to the backward: samples, or what is known of each before any channel is read."""
+"""What a forward may leave to the backward: samples, or what is known of each before any channel is read. Its buffers are called kept_."""
 
 MOST_GROUPS = 4096
 """Work-groups in any dimension but the first where their number is free: NVIDIA's driver takes 65,535 at most."""
@@ -210,7 +210,7 @@ def obstacle(schedule: Schedule, request: Request, device: "Device") -> str | No
     images = (2 if request.needs else 1) * prod(request.problem.shapes()["input"]) * accumulator_bytes(request.problem)
     times = 2 if request.deterministic and "input" in request.needs else 1
     sizes_ = {**schedule.temporaries, **schedule.kept}
-    if sum(size for name, size in sizes_.items() if not name.startswith(("packed_", *KEPT))) > times * (images * 5 // 4 + (16 << 20)):
+    if sum(size for name, size in sizes_.items() if not name.startswith(("packed_", "kept_"))) > times * (images * 5 // 4 + (16 << 20)):
         return "it would need more workspace than a call may take"
     turns = max(step.turns for step in schedule.in_order() if isinstance(step, Launch))
     if device.loop_limit is not None and turns > device.loop_limit:

@@ -1,7 +1,7 @@
 /* backward_weight_sampled: the gradient of the weight as backward_weight_matrix makes it by mma (see there for factors, their scales, and the
  * arguments), from samples that the forward left; bit-identical from run to run.
  *
- * kept_samples [G][CHUNKS][TAPS][N * P][UNIT], float32, see forward_matrix. offset and mask are for blocks whose factors halves can't hold.
+ * kept_samples and kept_scales see there. offset and mask are for blocks whose factors halves can't hold.
  *
  * A work-group takes its pieces block by block. Half of its work-items multiply; the others are ahead: while block b is multiplied, what was
  * fetched of b + 1 becomes halves in local memory, once all know the largest of them, samples of b + 2 are on their way, those of b + 3 are
@@ -10,6 +10,7 @@
  * Local memory, in rings of blocks: places [8][BLOCK]; most [4], the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and
  * grads [4][PARTS][TILE_OUT][BLOCK] of halves. */
 <%namespace name="plan" file="plan.cl"/>\
+<%namespace name="kept" file="kept_samples.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -27,12 +28,25 @@
 <%include file="sample_halves.cl"/>
 <%include file="weight_passes.cl"/>
 <%include file="weight_copies.cl"/>
+/* What was fetched of a pass: 16 bytes of samples; of half types the bits of their scale. */
+typedef struct {
+    uint4 row;
+% if dtype != "float32":
+    uint scale;
+% endif
+} raw_t;
+
 /* Begin to fetch a pass; pixels beyond the last have the last's samples. */
-static inline uint4 fetch(__global const uint4 *restrict kept_samples, int pass, int group, int first_unit, index_t block, index_t end)
+static inline raw_t fetch(${kept.operands("const ").strip()} int pass, int group, int first_unit, index_t block, index_t end)
 {
     const int unit = min(first_unit + PASS_UNIT(pass), CHUNKS * TAPS - 1);
     const index_t pixel = min(block * BLOCK + pass_pixel(pass), end - 1);
-    return load_now(kept_samples + ((group * CHUNKS * TAPS + unit) * end + pixel) * 8 + MY_ITEM % 8);
+    raw_t raw;
+    raw.row = load_now(kept_samples + ((group * CHUNKS * TAPS + unit) * end + pixel) * 8 + MY_ITEM % 8);
+% if dtype != "float32":
+    raw.scale = begin_largest(kept_scales + (group * CHUNKS + unit / TAPS) * end + pixel);
+% endif
+    return raw;
 }
 
 /* By what a pixel's gradients were divided; pixels beyond the last count for nothing. */
@@ -42,26 +56,47 @@ static inline float factor_of(__local const int4 *places, int pass)
     return where.x < 0 ? 0.0f : as_float(where.w);
 }
 
+/* The largest magnitude of what was fetched, or what isn't finite, whose bits are larger. */
+static inline float largest_of(raw_t raw)
+{
+% if dtype == "float32":
+    const uint4 bits = raw.row & 0x7fffffffu;
+    return as_float(max(max(bits.s0, bits.s1), max(bits.s2, bits.s3)));
+% else:
+    const ushort8 bits = as_ushort8(raw.row & 0x7fff7fffu);
+    const ushort4 of_4 = max(bits.lo, bits.hi);
+    const ushort2 of_2 = max(of_4.lo, of_4.hi);
+    return of_two_halves(max(of_2.x, of_2.y)).x * inverse(begun_largest(raw.scale));
+% endif
+}
+
 /* The largest magnitude of a block's samples, times their pixels' factors; infinite where that is in doubt. */
-static inline void store_most(const uint4 *raw, __local const int4 *places, __local uint *most)
+static inline void store_most(const raw_t *raw, __local const int4 *places, __local uint *most)
 {
     float size = 0.0f;
     #pragma unroll
     for (int pass = 0; pass < PASSES; ++pass) {
-        const uint4 bits = raw[pass] & 0x7fffffffu;
-        const float largest = as_float(max(max(bits.s0, bits.s1), max(bits.s2, bits.s3))); /* bits of a NaN are the largest */
-        const float factor = factor_of(places, pass);
-        if (factor != 0.0f) size = fmax(size, factor <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? factor * largest : INFINITY);
+        const float largest = largest_of(raw[pass]), factor = factor_of(places, pass);
+        size = fmax(size, factor <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? factor * largest : INFINITY);
     }
     const uint bits = largest_of_warp(as_uint(size));
     if (MY_ITEM % 32 == 0) atomic_max(most, bits);
 }
 
 /* A pass as halves in local memory. */
-static inline void store_samples(uint4 raw, __local const int4 *places, float scale, int pass, __local uint4 *samples)
+static inline void store_samples(raw_t raw, __local const int4 *places, float scale, int pass, __local uint4 *samples)
 {
-    const float by = factor_of(places, pass) * scale;
-    const float v[VEC] = {as_float(raw.s0) * by, as_float(raw.s1) * by, as_float(raw.s2) * by, as_float(raw.s3) * by};
+    const float by = factor_of(places, pass) * scale${"" if dtype == "float32" else " * inverse(begun_largest(raw.scale))"};
+    float v[VEC];
+% for i in range(4):
+% if dtype == "float32":
+    v[${i}] = as_float(raw.row.s${i}) * by;
+% else:
+    const float2 pair_${i} = of_two_halves(raw.row.s${i}) * by;
+    v[${2 * i}] = pair_${i}.x;
+    v[${2 * i + 1}] = pair_${i}.y;
+% endif
+% endfor
     store_halves(v, pass, samples);
 }
 
@@ -77,7 +112,7 @@ static inline void end_turn_of_copies(void) { asm volatile("cp.async.commit_grou
                     #pragma unroll
                     for (int pass = 0; pass < PASSES; ++pass) {
                         store_samples(raw[${half} * PASSES + pass], places + (${b}) % 8 * BLOCK, scale, pass, samples + (${b}) % 2 * SAMPLES);
-                        raw[${half} * PASSES + pass] = fetch(kept_samples, pass, group, first_unit, begin + (${b}) + 2, end);
+                        raw[${half} * PASSES + pass] = fetch(kept_samples, ${"" if dtype == "float32" else "kept_scales, "}pass, group, first_unit, begin + (${b}) + 2, end);
                     }
                 }\
 </%def>\
@@ -93,7 +128,7 @@ void backward_weight_sampled(
     __global const uint4 *restrict packed,
     __global const uint4 *restrict all_places,
     __global const data_t *restrict ring,
-    __global const uint4 *restrict kept_samples,
+${kept.operands("const ")}\
 ${plan.operands()}\
     __global float4 *restrict partial,
     int batch, int height, int width, int out_height, int out_width)
@@ -121,10 +156,10 @@ ${plan.operands()}\
         common_barrier();
 
         if (brings) {
-            uint4 raw[2 * PASSES];
+            raw_t raw[2 * PASSES];
             #pragma unroll
             for (int pass = 0; pass < 2 * PASSES; ++pass)
-                raw[pass] = fetch(kept_samples, pass % PASSES, group, first_unit, begin + pass / PASSES, end);
+                raw[pass] = fetch(kept_samples, ${"" if dtype == "float32" else "kept_scales, "}pass % PASSES, group, first_unit, begin + pass / PASSES, end);
             if (t < 4) most[t] = 0;
             publish_copies(); /* those of the last piece, too */
             fetch_places(all_places, begin, last_block, group, places);

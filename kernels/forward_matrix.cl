@@ -8,9 +8,9 @@
  * before they are added to the total by an ordinary addition.
  *
  * ring [..][C] and largest [..] see ring_last; packed see matrix, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_matrix; offset
- * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; kept_plans see plan; kept_samples
- * [G][CHUNKS][K][N * P][CHUNK] for the backward, float32, from the first tile of outputs. A tile of which an output isn't finite, as it also
- * is where no half can hold a factor, is done once more from input and weight as the caller has them (see again).
+ * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; kept_plans see plan,
+ * kept_samples and kept_scales see there, from the first tile of outputs. A tile of which an output isn't finite, as it also is where no half
+ * can hold a factor, is done once more from input and weight as the caller has them (see again).
  *
  * With SPLITS > 1, so many work-groups share a tile's chunks of channels, and write sums without bias, partial [SPLITS][N][O][P], which
  * forward_sum adds up: for maps of few pixels, of which there would be too few tiles.
@@ -32,6 +32,7 @@ stage_vecs = vec * tile_out * parts
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 %>\
 <%namespace name="plan" file="plan.cl"/>\
+<%namespace name="kept" file="kept_samples.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -85,7 +86,7 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
             if (tap == 0 && chunk < END_CHUNK && new_plans(first_channel, chunk)) {
                 team_barrier();
                 plans = plans + 1 < 3 ? plans + 1 : 0;
-                make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${plan.given(forward=True)}
+                make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${plan.given(forward=True)}${"kept_scales + (index_t)(group * CHUNKS + chunk) * end, " if sampled and dtype != "float32" else ""}
                            min(first + t % TEAM_PIXELS, end - 1), first_channel, chunk, height, width, out_height, out_width);
             }
             fetch(ring, plan + tap * TEAM_PIXELS + pair_row, first_channel, min(chunk, END_CHUNK - 1), below, raw);
@@ -126,9 +127,7 @@ void forward_matrix(
     __global const data_t *restrict ring,
     __global const float *restrict largest,
 ${plan.operands(forward=True)}\
-% if sampled:
-    __global uint4 *restrict kept_samples,
-% endif
+${kept.operands()}\
     __global const uint4 *restrict packed,
     __global const float *restrict unscale,
 % if splits > 1:

@@ -23,14 +23,15 @@ static inline uint two_halves(float first, float second)
     return both;
 }
 
-% if dtype == "float16":
-static inline float2 widen(uint both)
+static inline float2 of_two_halves(uint both)
 {
     float2 wide;
     asm("{\n.reg .b16 first, second;\nmov.b32 {first, second}, %2;\ncvt.f32.f16 %0, first;\ncvt.f32.f16 %1, second;\n}"
         : "=f"(wide.x), "=f"(wide.y) : "r"(both));
     return wide;
 }
+% if dtype == "float16":
+#define widen of_two_halves
 % elif dtype == "bfloat16":
 static inline float2 widen(uint both) { return (float2)(as_float(both << 16), as_float(both & 0xffff0000u)); }
 % endif

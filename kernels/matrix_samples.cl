@@ -1,6 +1,7 @@
 ## Samples as a matrix unit's fragments take them, for forward_matrix: plans, the corners that are fetched, what becomes of them.
 ## Needs sample, ring, strips, plan, matrix, and the names of forward_matrix.
 <%namespace name="plan" file="plan.cl"/>\
+<%namespace name="kept" file="kept_samples.cl"/>\
 <% corners = 4 if offset_groups else 1 %>\
 /* First offset group of a chunk. */
 static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
@@ -34,6 +35,9 @@ static inline int begins_in(int first_channel, int chunk, int g)
 static inline void make_plans(
     __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
 ${plan.operands(forward=True)}\
+% if sampled and dtype != "float32":
+    __global float *restrict scales_left,
+% endif
     long at, int first_channel, int chunk, int height, int width, int out_height, int out_width)
 {
     const int mine = (int)get_local_id(0) % TEAM_PIXELS;
@@ -78,6 +82,9 @@ ${plan.operands(forward=True)}\
     const float scale = scale_for(fmax(largest_in[mine], largest_in[mine + TEAM_PIXELS]));
     for (int i = half_of; i < PLANS * TAPS; i += 2) plan[i * TEAM_PIXELS + mine].y *= scale;
     if (half_of == 0) scales[mine] = scale;
+% if sampled and dtype != "float32":
+    if (half_of == 0 && (int)get_group_id(1) % TILES == 0) scales_left[at] = scale;
+% endif
     team_barrier();
 }
 
@@ -110,7 +117,7 @@ static inline void fetch(__global const data_t *restrict ring, __local const pla
 /* A pair of rows as row r of the fragments of all parts and steps: a lane keeps what it has of its own row, and exchanges the rest with
  * the lane that has the other unit of channels.
 % if sampled:
- * Samples without scale are left to the backward at `kept`, of as many rows as are left to the last pixel.
+ * They are left to the backward, too, at `kept`, of as many rows as are left to the last pixel.
 % endif
  */
 static inline void sample_rows(
@@ -124,8 +131,7 @@ static inline void sample_rows(
         blend_corners(raw + h * ${corners}, plan_here(plan + h, first_channel, chunk), v);
         as_halves(v, halves[h]);
 % if sampled:
-        const float by = inverse(scale[8 * r + h]);
-        store_if(8 * r + h < rows_left, kept + (8 * r + h) * 8, as_uint4((float4)(v[0], v[1], v[2], v[3]) * by));
+        store_if(8 * r + h < rows_left, kept + (8 * r + h) * 8, ${kept.row("v", "scale[8 * r + h]", "halves[h]")});
 % endif
     }
     #pragma unroll

@@ -78,13 +78,14 @@ def test_every_variant_gives_the_same_bits(name: str, dtype: str, device: Device
         pytest.skip(f"{device.label} gets no {name}")
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("offset_groups", [1, 4])
 @pytest.mark.parametrize("name", ["deep", "deep-v1", "deep-far", "deep-nan", "deep-border", "deep-heaps", "deep-range", "deep-strange"])
-def test_gradients_of_numbers_that_halves_cant_hold(name: str, offset_groups: int, unit: str, device: Device) -> None:
+def test_gradients_of_numbers_that_halves_cant_hold(name: str, offset_groups: int, unit: str, dtype: str, device: Device) -> None:
     case = replace(BY_NAME[name], offset_groups=offset_groups)
     outcomes = [
-        run(Subject(which, variant, case, kept=True), device)
+        run(Subject(which, variant, case, dtype, dtype, kept=True), device)
         for which in GRADIENTS
         for variant in PASSES[which]
         if variant.name == unit and case.input[1] % (4 * offset_groups) == 0
@@ -92,6 +93,22 @@ def test_gradients_of_numbers_that_halves_cant_hold(name: str, offset_groups: in
     assert all(outcome.verdict in ("ok", "refused") for outcome in outcomes), [outcome.detail for outcome in outcomes]
     if all(outcome.verdict == "refused" for outcome in outcomes):
         pytest.skip(f"{device.label} gets no {unit} for this")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_samples_in_doubt_where_there_is_no_gradient(dtype: str, device: Device) -> None:
+    case = replace(BY_NAME["deep-range"], offset_groups=4)
+    try:
+        plan = _plan(case, device, dtype=dtype, variants={"forward": "mma", "backward_data": "plain", "backward_weight": "mma"})
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+    grad, arrays = _operands(device, "numpy", case, dtype)
+    grad[..., ::2] = 0
+    want = plan.backward(grad, **arrays, needs="weight").weight.astype(np.float64)
+    plan.forward(**arrays, keep=True)
+    got = plan.backward(grad, **arrays, needs="weight").weight.astype(np.float64)
+    assert np.isfinite(want).all()
+    assert np.abs(got - want).max() <= (1e-5 if dtype == "float32" else 1e-2) * np.abs(want).max()
 
 
 @pytest.mark.parametrize("convention", ["chainer", "mmcv", "openvino"])

@@ -13,7 +13,7 @@ from clconv.device import Device
 from clconv.errors import UnsupportedError
 from clconv.layout import kept_plans, kept_samples
 from clconv.problem import Problem
-from clconv.schedule import KEPT, Fill, Launch, Request, Step, accumulator_bytes, together
+from clconv.schedule import Fill, Launch, Request, Step, accumulator_bytes, together
 from clconv.tuning import PASSES, choose, refusal
 
 MIB = 1 << 20
@@ -140,7 +140,9 @@ def _bound(problem: Problem, packed: int, deterministic: bool) -> float:
 def workspace_is_bounded(plan: Planned) -> None:
     used = _temporaries(plan)
     assert all(name.startswith("packed_") for name in plan.schedule.kept), f"what is kept is packed weights: {plan.schedule.kept}"
-    bound = _bound(plan.request.problem, _packed(used), plan.request.deterministic) + sum(used.get(name, 0) for name in KEPT)
+    bound = _bound(plan.request.problem, _packed(used), plan.request.deterministic) + sum(
+        size for name, size in used.items() if name.startswith("kept_")
+    )
     assert plan.schedule.workspace_bytes == sum(used.values()) <= bound, f"{used}, allowed {bound:.0f} bytes"
 
 
