@@ -65,9 +65,9 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
 
 
 def looks_of(arrays: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """All that is asked of device arrays but for which memory they have, so that what looks the same need not be checked again.
+    """All that checks ask of device arrays, as one value, so that what looks the same need not be checked again; None with others.
 
-    None with others.
+    Which memory they have isn't in it.
     """
     looks: list[Any] = []
     for array in arrays.values():

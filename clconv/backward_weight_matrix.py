@@ -69,10 +69,18 @@ def _plans(problem: Problem) -> int:
     return chunk_plans(problem, problem.group_in, _unit(problem))
 
 
-def _local_bytes(problem: Problem, tile: Tile) -> int:
-    block = tile["block"]
+def _local_bytes(problem: Problem, tile: Tile, sampled: bool) -> int:
+    """Of plans, places and sizes, and of halves: two blocks of samples and two or three of gradients."""
+    block, columns, outs = tile["block"], tile["units"] * _unit(problem), tile["tile_out"]
+    if sampled:
+        return 64 * block + 2 * parts(problem) * block * (2 * columns + 3 * outs) + 16
     plans = 16 * block * (4 * tile["units"] * _plans(problem) + 8)
-    return plans + 2 * 2 * parts(problem) * block * (tile["units"] * _unit(problem) + tile["tile_out"]) + 32
+    return plans + 2 * 2 * parts(problem) * block * (columns + outs) + 32
+
+
+def _samples(unit: str, request: Request, device: "Device") -> dict[str, int]:
+    """The samples that the forward has left, where they are read."""
+    return kept_samples(request, device) if unit == "mma" else {}
 
 
 def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
@@ -83,7 +91,8 @@ def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ..
         Tile.of(tile_out=tile_out, units=units * (128 // tile_out if unit == "wgmma" else 1), block=block, items=256) for tile_out in outs
     ]
     most = min(device.max_work_group, device.max_work_items[0])
-    return tuple(tile for tile in tiles if _items(unit, tile) <= most and _local_bytes(problem, tile) <= device.local_memory)
+    sampled = bool(_samples(unit, request, device))
+    return tuple(tile for tile in tiles if _items(unit, tile) <= most and _local_bytes(problem, tile, sampled) <= device.local_memory)
 
 
 def _items(unit: str, tile: Tile) -> int:
@@ -110,7 +119,7 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
 
     way: dict[str, Value] = {"unit": unit, "vec": _vec(problem), **dict(tile.sizes)}
     halves = packed["scratch"] // 2
-    samples = kept_samples(request, device) if unit == "mma" else {}
+    samples = _samples(unit, request, device)
     most = max(halves, segments, sum(samples.values()) // 4)
     special = specialisation(problem) | {"wide": ring_wide(problem) or most >= 1 << 31}
     product: dict[str, Value] = {

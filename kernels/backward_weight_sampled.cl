@@ -7,8 +7,8 @@
  * fetched of b + 1 becomes halves in local memory, once all know the largest of them, samples of b + 2 are on their way, those of b + 3 are
  * fetched, and gradients of b + 2. Both jobs meet at a barrier for each block.
  *
- * Local memory, in rings of blocks: places [8][BLOCK]; most [4], the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and
- * grads [4][PARTS][TILE_OUT][BLOCK] of halves. */
+ * Local memory, in rings of blocks: places [4][BLOCK]; most [4], the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and
+ * grads [3][PARTS][TILE_OUT][BLOCK] of halves. */
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="kept" file="kept_samples.cl"/>\
 <%include file="types.cl"/>
@@ -56,6 +56,13 @@ static inline float factor_of(__local const int4 *places, int pass)
     return where.x < 0 ? 0.0f : as_float(where.w);
 }
 
+/* What undoes the scale of what was fetched. */
+static inline float unscale_of(raw_t raw)
+{
+    (void)raw;
+    return ${"1.0f" if dtype == "float32" else "inverse(begun_largest(raw.scale))"};
+}
+
 /* The largest magnitude of what was fetched, or what isn't finite, whose bits are larger. */
 static inline float largest_of(raw_t raw)
 {
@@ -66,7 +73,7 @@ static inline float largest_of(raw_t raw)
     const ushort8 bits = as_ushort8(raw.row & 0x7fff7fffu);
     const ushort4 of_4 = max(bits.lo, bits.hi);
     const ushort2 of_2 = max(of_4.lo, of_4.hi);
-    return of_two_halves(max(of_2.x, of_2.y)).x * inverse(begun_largest(raw.scale));
+    return of_two_halves(max(of_2.x, of_2.y)).x * unscale_of(raw);
 % endif
 }
 
@@ -77,7 +84,8 @@ static inline void store_most(const raw_t *raw, __local const int4 *places, __lo
     #pragma unroll
     for (int pass = 0; pass < PASSES; ++pass) {
         const float largest = largest_of(raw[pass]), factor = factor_of(places, pass);
-        size = fmax(size, factor <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? factor * largest : INFINITY);
+        const int holds = factor <= LARGEST_FACTOR && factor * unscale_of(raw[pass]) <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE;
+        size = fmax(size, holds ? factor * largest : INFINITY);
     }
     const uint bits = largest_of_warp(as_uint(size));
     if (MY_ITEM % 32 == 0) atomic_max(most, bits);
@@ -86,7 +94,7 @@ static inline void store_most(const raw_t *raw, __local const int4 *places, __lo
 /* A pass as halves in local memory. */
 static inline void store_samples(raw_t raw, __local const int4 *places, float scale, int pass, __local uint4 *samples)
 {
-    const float by = factor_of(places, pass) * scale${"" if dtype == "float32" else " * inverse(begun_largest(raw.scale))"};
+    const float by = factor_of(places, pass) * scale * unscale_of(raw);
     float v[VEC];
 % for i in range(4):
 % if dtype == "float32":
@@ -106,20 +114,20 @@ static inline void end_turn_of_copies(void) { asm volatile("cp.async.commit_grou
 ## Block b, whose samples are in half b % 2 of raw, becomes halves, once all who bring it know its largest; and b + 2 is fetched.
 <%def name="bring(b, half)">\
 {
-                    store_most(raw + ${half} * PASSES, places + (${b}) % 8 * BLOCK, most + (${b}) % 4);
+                    store_most(raw + ${half} * PASSES, places + (${b}) % 4 * BLOCK, most + (${b}) % 4);
                     own_barrier(1);
                     const float scale = block_scale(most[(${b}) % 4]);
                     #pragma unroll
                     for (int pass = 0; pass < PASSES; ++pass) {
-                        store_samples(raw[${half} * PASSES + pass], places + (${b}) % 8 * BLOCK, scale, pass, samples + (${b}) % 2 * SAMPLES);
+                        store_samples(raw[${half} * PASSES + pass], places + (${b}) % 4 * BLOCK, scale, pass, samples + (${b}) % 2 * SAMPLES);
                         raw[${half} * PASSES + pass] = fetch(kept_samples, ${"" if dtype == "float32" else "kept_scales, "}pass, group, first_unit, begin + (${b}) + 2, end);
                     }
                 }\
 </%def>\
 <%def name="copy_ahead_of(b)">\
 {
-                    fetch_grads(packed, min(begin + (${b}), last_block) * GROUPS + group, tile_out, grads + (${b}) % 4 * GRADS);
-                    fetch_places(all_places, begin + (${b}) + 1, last_block, group, places + ((${b}) + 1) % 8 * BLOCK);
+                    fetch_grads(packed, min(begin + (${b}), last_block) * GROUPS + group, tile_out, grads + (${b}) % 3 * GRADS);
+                    fetch_places(all_places, begin + (${b}) + 1, last_block, group, places + ((${b}) + 1) % 4 * BLOCK);
                 }\
 </%def>\
 __kernel __attribute__((reqd_work_group_size(2 * ITEMS, 1, 1)))
@@ -134,8 +142,8 @@ ${plan.operands()}\
     int batch, int height, int width, int out_height, int out_width)
 {
     __local uint4 samples[2 * SAMPLES];
-    __local uint4 grads[4 * GRADS];
-    __local int4 places[8 * BLOCK];
+    __local uint4 grads[3 * GRADS];
+    __local int4 places[4 * BLOCK];
     __local uint most[4];
     const int t = MY_ITEM;
     const int brings = (int)get_local_id(0) >= ITEMS;
@@ -161,7 +169,6 @@ ${plan.operands()}\
             for (int pass = 0; pass < 2 * PASSES; ++pass)
                 raw[pass] = fetch(kept_samples, ${"" if dtype == "float32" else "kept_scales, "}pass % PASSES, group, first_unit, begin + pass / PASSES, end);
             if (t < 4) most[t] = 0;
-            publish_copies(); /* those of the last piece, too */
             fetch_places(all_places, begin, last_block, group, places);
             ${copy_ahead_of("0")}
             publish_copies();
@@ -178,6 +185,7 @@ ${plan.operands()}\
                 ${bring("b + %d" % (half + 1), 1 - half)}
 % endfor
             }
+            publish_copies(); /* those of blocks that aren't this piece's */
         } else {
             float total[4 * TOTAL_QUADS];
             #pragma unroll
@@ -186,7 +194,7 @@ ${plan.operands()}\
                 common_barrier();
                 const float size = as_float(most[b % 4]);
                 if (size == 0.0f || (size >= LEAST && size <= MOST))
-                    multiply_block(grads + b % 4 * GRADS, samples + b % 2 * SAMPLES, inverse(block_scale(most[b % 4])), total);
+                    multiply_block(grads + b % 3 * GRADS, samples + b % 2 * SAMPLES, inverse(block_scale(most[b % 4])), total);
                 else
                     add_again(grad_output, ring, ${plan.given()}height, width, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end,
                               group, tile_out, first_unit, below, out_height, out_width, total);

@@ -1,4 +1,5 @@
-## Samples that a forward leaves to the weight's pass: a row is a chunk of channels at one tap, 8 work-items' 16 bytes.
+## Samples that a forward leaves to the weight's pass: a row is a chunk of channels at one tap, 8 work-items' 16 bytes. Pixels are in the
+## order of strips.
 ##
 ##     kept_samples [G][CHUNKS][TAPS][N * P][8]: of float32 the samples, of half types halves times their pixel's scale for that chunk
 ##     kept_scales [G][CHUNKS][N * P]: these scales, powers of two; NaN where no half can hold a factor, and float32 samples are NaN then

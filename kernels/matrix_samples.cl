@@ -136,11 +136,11 @@ static inline void sample_rows(
     }
     #pragma unroll
     for (int i = 0; i < PARTS * VEC / 2; ++i) {
-        const uint kept = upper ? halves[1][i] : halves[0][i];
+        const uint own = upper ? halves[1][i] : halves[0][i];
         const uint got = of_other_unit(upper ? halves[0][i] : halves[1][i]);
         const int part = i / (VEC / 2), pair = i % (VEC / 2);
         const int at = (part * STEPS + pair / 2) * 4 + pair % 2 * 2 + r;
-        a[at] = upper ? got : kept;
-        a[at + VEC / 4 * 4] = upper ? kept : got;
+        a[at] = upper ? got : own;
+        a[at + VEC / 4 * 4] = upper ? own : got;
     }
 }

@@ -24,7 +24,10 @@ _UNITS = (*nvidia.UNITS, *units.UNITS)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is checked: a variant on a case, with the types of data and of offset and mask; `kept`: after a forward that keeps."""
+    """What is checked: a variant on a case, with the types of data and of offset and mask.
+
+    Of a backward pass that follows a forward that keeps, by the variant `kept`, this one's output is checked too.
+    """
 
     which: str
     variant: Variant
@@ -34,7 +37,7 @@ class Subject:
     deterministic: bool = False
     precision: str | None = None
     tile: str | None = None
-    kept: bool = False
+    kept: Variant | None = None
 
     @classmethod
     def typical(cls, which: str, variant: Variant, dtype: str) -> "tuple[Subject, ...]":
@@ -57,9 +60,11 @@ class Subject:
 
     @classmethod
     def after_keeping(cls, which: str, variant: Variant, dtype: str) -> "tuple[Subject, ...]":
-        """A backward pass that takes samples, or plans, from where a forward has left them."""
-        kept = which in GRADIENTS and variant.name in nvidia.UNITS
-        return tuple(cls(which, variant, BY_NAME[name], dtype, dtype, kept=True) for name in ("deep", "deep-v1") if kept)
+        """A backward pass that takes samples, or plans, from where a forward by any of NVIDIA's units has left them."""
+        if which == "forward" or variant.name not in nvidia.UNITS:
+            return ()
+        forwards = [forward for forward in PASSES["forward"] if forward.name in nvidia.UNITS]
+        return tuple(cls(which, variant, BY_NAME[name], dtype, dtype, kept=forward) for name in ("deep", "deep-v1") for forward in forwards)
 
     @property
     def request(self) -> Request:
@@ -74,13 +79,16 @@ class Subject:
 
     def refusal(self, device: Device) -> str | None:
         """Why the device doesn't get this variant, in one sentence; None if it does."""
-        return refusal(self.variant, self.request, device)
+        reason = refusal(self.variant, self.request, device)
+        if reason is None and self.kept:
+            reason = refusal(self.kept, replace(self.request, needs=frozenset()), device)
+        return reason
 
     def plan(self, device: Device) -> Plan:
         """A plan that is made to use the variant."""
         case = self.case
         # all passes are named where several run, for the choice of one may be what asks for this check
-        variants = {**dict.fromkeys(GRADIENTS, "plain"), "forward": "mma"} if self.kept else {}
+        variants = {**dict.fromkeys(GRADIENTS, "plain"), "forward": self.kept.name} if self.kept else {}
         exactly = forced(self.which, Choice(self.variant.name, self.tile)) if self.tile else nullcontext()
         with exactly:
             return Plan(
@@ -92,13 +100,12 @@ class Subject:
     def results(self, plan: Plan) -> dict[str, NumpyArray]:
         """What the plan makes of the case's arrays, by name."""
         arrays: dict[str, Any] = self.case.arrays(self.dtype, self.small)
+        grad_output = arrays.pop("grad_output")
         if self.which == "forward":
-            del arrays["grad_output"]
             return {"output": plan.forward(**arrays)}
-        if self.kept:
-            plan.forward(**{name: array for name, array in arrays.items() if name != "grad_output"}, keep=True)
-        gradients = plan.backward(**arrays, needs=self.needs)
-        return {f"grad_{name}": getattr(gradients, name) for name in self.needs}
+        outputs = {"output": plan.forward(**arrays, keep=True)} if self.kept else {}
+        gradients = plan.backward(grad_output, **arrays, needs=self.needs)
+        return outputs | {f"grad_{name}": getattr(gradients, name) for name in self.needs}
 
     def errors(self, plan: Plan) -> str:
         """An account of all wrong elements against the reference, with the call that makes them; empty if there are none."""
@@ -117,12 +124,15 @@ class Subject:
         """What the reference makes of the case's arrays, and the magnitude of its terms."""
         arrays: dict[str, Any] = self.case.arrays(self.dtype, self.small)
         arguments: dict[str, Any] = {name: arrays.get(name) for name in OPERANDS} | self._options
+        outputs: tuple[dict[str, Any], ...] = ({}, {})
+        if self.which == "forward" or self.kept:
+            outputs = {"output": reference.deform_conv2d(**arguments)}, {"output": reference.forward_magnitude(**arguments)}
         if self.which == "forward":
-            return {"output": reference.deform_conv2d(**arguments)}, {"output": reference.forward_magnitude(**arguments)}
+            return outputs[0], outputs[1]
         arguments |= {"grad_output": arrays["grad_output"], "needs": self.needs}
         both = reference.deform_conv2d_backward(**arguments), reference.backward_magnitude(**arguments)
         want, magnitude = ({f"grad_{name}": getattr(gradients, name) for name in self.needs} for gradients in both)
-        return want, magnitude
+        return outputs[0] | want, outputs[1] | magnitude
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -132,12 +142,13 @@ class Subject:
     def call(self) -> str:
         """How to make the same data again."""
         arrays = f"clconv.check.cases.BY_NAME[{self.case.name!r}].arrays({self.dtype!r}, {self.small!r})"
-        way = " ".join(filter(None, (self.variant.name, self.tile, self.precision, "after forward(keep=True)" if self.kept else "")))
+        kept = f"after {self.kept.name}(keep=True)" if self.kept else ""
+        way = " ".join(filter(None, (self.variant.name, self.tile, self.precision, kept)))
         return f"{self.which}={way} of {arrays}, seed {self.case.seed}"
 
     def __str__(self) -> str:
         deterministic = ", bit-identical" if self.deterministic else ""
-        kept = ", after a forward that keeps" if self.kept else ""
+        kept = f", after {self.kept.name} that keeps" if self.kept else ""
         return f"{self.which} {self.variant.name}: {self.case.name}, {self.dtype}{deterministic}{kept}"
 
 
