@@ -38,11 +38,12 @@ static inline vec_t load_${name}_lanes(__global const ${name}_t *p, index_t pixe
 }
 
 % endfor
-/* Asks for memory that is read later: offsets and masks of one tap lie far from the last one's, where no hardware looks ahead. */
-#if __has_builtin(__builtin_prefetch)
-#define FETCH __builtin_prefetch
+/* Asks for memory that is read later: offsets and masks of one tap lie far from the last one's, where no hardware looks ahead. OpenCL's own
+ * prefetch is nothing on PoCL, which compiles for the machine itself: there the compiler has one. */
+#if defined(__clang__) && !defined(__SPIR__)
+#define FETCH(p) __builtin_prefetch(p)
 #else
-#define FETCH(p) prefetch(p, 1)
+#define FETCH(p) prefetch((__global const uchar *)(p), 64)
 #endif
 ## Fetches what the next tap, or the next sample group's first, reads at the same pixels; names as they are in the kernels.
 <%def name="fetch(group)">\
