@@ -185,6 +185,7 @@ void backward_data_block(
                         const int lanes = min(VEC, real_pixels - p);
                         const sample_lanes_t s = ${samples.here("g")};
                         const vec_t scale = ${samples.scale("g")};
+                        ${samples.fetch("g")}
                         samples_t samples;
                         keep_samples(&samples, s, scale, outside);
                         for (int i = 0; i < CORNERS; ++i) samples.weight[i].all = scale * corner_weight_lanes(s, i);
