@@ -1,26 +1,33 @@
 """Speed against peers by the least time of each row: what a report says of a machine that others use at the same time.
 
-    python bench/least.py bench/results/cpu5_avx512.json
+    python bench/least.py bench/results/cpu5_avx512*.json
 
-A row for each layer of each device: milliseconds, and peers' times over them, of the forward, the backward and both together.
+A row for each layer of each device: milliseconds, and peers' times over them, of the forward, the backward and both together. Of several
+reports of the same rows the least of all counts, the peers' too.
 """
 
 import argparse
+from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from statistics import geometric_mean
 
 from clconv.bench.figures import CLCONV, peers_of
-from clconv.bench.record import Report
+from clconv.bench.record import Report, Row
 
 PASSES = {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward")}
 
 Times = dict[tuple[str, str, str, str], float]
 
 
-def least(report: Report) -> Times:
+def least(rows: Sequence[Row]) -> Times:
     """Least milliseconds by device, system, layer and pass."""
-    keyed = ((row.key, row.time) for row in report.rows if row.verdict == "ok")
-    return {(key.device, key.system, key.layer, key.which): 1e3 * time.least for key, time in keyed if time}
+    times: Times = {}
+    for row in rows:
+        if row.verdict == "ok" and row.time:
+            key = (row.key.device, row.key.system, row.key.layer, row.key.which)
+            times[key] = min(1e3 * row.time.least, times.get(key, inf))
+    return times
 
 
 def total(times: Times, device: str, system: str, layer: str, what: str) -> float | None:
@@ -29,13 +36,13 @@ def total(times: Times, device: str, system: str, layer: str, what: str) -> floa
     return sum(value for value in found if value) if all(found) else None
 
 
-def table(report: Report) -> list[str]:
+def table(rows: Sequence[Row]) -> list[str]:
     """Lines of Markdown."""
-    times, peers = least(report), peers_of(report.rows)
+    times, peers = least(rows), peers_of(rows)
     lines = [f"| device | layer | pass | ms | {' | '.join(peers)} |", f"|:--|:--|:--|--:|{'--:|' * len(peers)}"]
-    for device in dict.fromkeys(row.key.device for row in report.rows):
+    for device in dict.fromkeys(row.key.device for row in rows):
         ratios: dict[tuple[str, str], list[float]] = {}
-        for layer in dict.fromkeys(row.key.layer for row in report.rows):
+        for layer in dict.fromkeys(row.key.layer for row in rows):
             for what in PASSES:
                 if (ours := total(times, device, CLCONV, layer, what)) is None:
                     continue
@@ -54,5 +61,5 @@ def table(report: Report) -> list[str]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("report", type=Path)
-    print("\n".join(table(Report.read(parser.parse_args().report))))
+    parser.add_argument("reports", type=Path, nargs="+")
+    print("\n".join(table([row for path in parser.parse_args().reports for row in Report.read(path).rows])))

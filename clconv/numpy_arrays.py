@@ -61,21 +61,28 @@ class NumpyDoor:
         return tuple(int(i) for i in np.unravel_index(np.argmax(found), array.shape)) if found.any() else None
 
     def finish(self, events: list[cl.Event]) -> dict[str, NumpyArray]:
-        """Wait, and bring the results home."""
+        """Bring the results home, and wait once: each wait wakes threads."""
         with driver_errors(self.queue.device, "finishing a call"):
-            return {name: self._home(*entry, events) for name, entry in self._results.items()}
+            home = [self._bring(result, buffer, events) for result, buffer, _ in self._results.values() if result.size]
+            for event in home:
+                event.wait()
+        return {name: _filled(result, out) for name, (result, _, out) in self._results.items()}
 
-    def _home(self, result: NumpyArray, buffer: cl.Buffer, out: NumpyArray | None, events: list[cl.Event]) -> NumpyArray:
-        if result.size and self.device.unified_memory:
-            size, kind = (result.nbytes,), np.dtype(np.uint8)
-            view: Any = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, size, kind, wait_for=events, is_blocking=True)[0]
-            view.base.release(self.queue).wait()
-        elif result.size:
-            cl.enqueue_copy(self.queue, _bytes(result), buffer, wait_for=events, is_blocking=True)
-        if out is None:
-            return result
-        out[...] = result
-        return out
+    def _bring(self, result: NumpyArray, buffer: cl.Buffer, events: list[cl.Event]) -> cl.Event:
+        if not self.device.unified_memory:
+            return cl.enqueue_copy(self.queue, _bytes(result), buffer, wait_for=events, is_blocking=False)
+        size, kind = (result.nbytes,), np.dtype(np.uint8)
+        view: Any
+        view, mapped = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, size, kind, wait_for=events, is_blocking=False)
+        unmapped: cl.Event = view.base.release(self.queue, [mapped])
+        return unmapped
+
+
+def _filled(result: NumpyArray, out: NumpyArray | None) -> NumpyArray:
+    if out is None:
+        return result
+    out[...] = result
+    return out
 
 
 def _bytes(array: NumpyArray) -> NumpyArray:

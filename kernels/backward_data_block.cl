@@ -54,9 +54,9 @@ static inline void through_samples(
 {
     for (int lane = 0; lane < lanes; ++lane, column += COLUMNS) {
 % for i in corners:
-        const index_t corner_${i} = samples->corner[${i}][lane];
+        const index_t corner_${i} = samples->corner[${i}].lane[lane];
 % if needs_input:
-        const acc_t weight_${i} = samples->weight[${i}][lane];
+        const acc_t weight_${i} = samples->weight[${i}].lane[lane];
 % endif
 % if wanted:
         run_vec_t dot_${i} = (run_vec_t)(ACC(0.0));
@@ -185,9 +185,10 @@ void backward_data_block(
                         const int lanes = min(VEC, real_pixels - p);
                         const sample_lanes_t s = ${samples.here("g")};
                         const vec_t scale = ${samples.scale("g")};
+                        ${samples.fetch("g")}
                         samples_t samples;
                         keep_samples(&samples, s, scale, outside);
-                        for (int i = 0; i < CORNERS; ++i) STORE_VEC(scale * corner_weight_lanes(s, i), 0, samples.weight[i]);
+                        for (int i = 0; i < CORNERS; ++i) samples.weight[i].all = scale * corner_weight_lanes(s, i);
 % if wanted:
                         acc_t dots[CORNERS * VEC * WIDTH];
                         for (int j = lanes * WIDTH; j < VEC * WIDTH; ++j)

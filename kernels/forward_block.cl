@@ -11,8 +11,10 @@
  * barriers. For a block it goes through the depth of the product in chunks of CHUNK_PAIRS pairs of a run and a tap: samples them into
  * the panel, VEC pixels at a time, then multiplies the panel by the packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time
  * (see product). Rows of the panel behind an image's last pixel hold what was there before; their sums are not stored. Narrow groups have
- * no panel, see sample_narrow; pack_weight_narrow packs their weights. */
+ * no panel, see sample_narrow; pack_weight_narrow packs their weights. Without offsets and masks there is none either: rows are read where
+ * they lie, see product_direct. */
 <%namespace name="samples" file="places.cl"/>\
+<% direct = not (narrow or offset_groups or has_mask) %>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -28,8 +30,11 @@
 <%include file="sample_narrow.cl"/>
 % endif
 #define TILE_PIXELS ${tile_pixels}
+% if direct:
+<%include file="product_direct.cl"/>
+% endif
 #define TILE_OUT ${"RUN" if narrow else "TILE"}
-#define PANEL ${"0" if narrow else "(TILE_PIXELS * CHUNK)"}
+#define PANEL ${"0" if narrow or direct else "(TILE_PIXELS * CHUNK)"}
 <%include file="block_sums.cl"/>
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void forward_block(
@@ -75,6 +80,22 @@ void forward_block(
                     __global const acc_t *image = last + (n * GROUPS + group) * (index_t)(outside + 1) * RUN;
                     add_samples(samples, image, packed + ((index_t)group * TAPS + first) * NARROW * RUN, sums + p * RUN, depth / RUN);
                 }
+% elif direct:
+                index_t at[CHUNK_PAIRS * TILE_PIXELS];
+                for (int j = 0; j < depth / ROOM; ++j) {
+                    const int run = group * (GROUP_IN / RUN) + (first + j) / TAPS;
+                    const int tap = (first + j) % TAPS;
+                    const index_t image = (n * (IN_CHANNELS / RUN) + run) * (index_t)(outside + 1) * ROOM;
+                    for (int p = 0; p < TILE_PIXELS; p += VEC) {
+                        const lanes_t corner = ${samples.here("0")}.corner[0];
+                        STORE_VEC(CONVERT_INDEX(corner >= 0 ? corner : (lanes_t)(outside)) * ROOM + image, 0, at + j * TILE_PIXELS + p);
+                    }
+                }
+                for (int tile = 0; tile < TILES; ++tile) {
+                    __global const acc_t *w = packed + (((index_t)group * TILES + tile) * DEPTH + first * ROOM) * TILE_OUT;
+                    for (int p = 0; p < real_pixels; p += ITEM_ROWS)
+                        multiply_direct(last, at + p, w, sums + (tile * TILE_PIXELS + p) * TILE_OUT, depth / ROOM);
+                }
 % else:
                 for (int j = 0; j < depth / ROOM; ++j) {
                     const int run = group * (GROUP_IN / RUN) + (first + j) / TAPS;
@@ -83,6 +104,7 @@ void forward_block(
                     for (int p = 0; p < real_pixels; p += VEC) {
                         samples_t samples;
                         keep_samples(&samples, ${samples.here("run * RUN / SAMPLE_CHANNELS")}, ${samples.scale("run * RUN / SAMPLE_CHANNELS")}, outside);
+                        ${samples.fetch("run * RUN / SAMPLE_CHANNELS")}
                         sample_run(&samples, image, panel + p * CHUNK + j * ROOM, CHUNK);
                     }
                 }

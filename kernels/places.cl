@@ -38,6 +38,28 @@ static inline vec_t load_${name}_lanes(__global const ${name}_t *p, index_t pixe
 }
 
 % endfor
+/* Asks for memory that is read later: offsets and masks of one tap lie far from the last one's, where no hardware looks ahead. OpenCL's own
+ * prefetch is nothing on PoCL, which compiles for the machine itself: there the compiler has one. */
+#if defined(__clang__) && !defined(__SPIR__)
+#define FETCH(p) __builtin_prefetch(p)
+#else
+#define FETCH(p) prefetch((__global const uchar *)(p), 64)
+#endif
+## Fetches what the next tap, or the next sample group's first, reads at the same pixels; names as they are in the kernels.
+<%def name="fetch(group)">\
+% if offset_groups or has_mask:
+{
+    const index_t next = min(ENTRY(${group}) + 1, (index_t)batch * SAMPLE_GROUPS * TAPS - 1) * pixels;
+% if offset_groups:
+    FETCH(offset + 2 * next + first_pixel + p);
+    FETCH(offset + 2 * next + pixels + first_pixel + p);
+% endif
+% if has_mask:
+    FETCH(mask + next + first_pixel + p);
+% endif
+}
+% endif
+</%def>\
 ## The samples, and their masks, of tap `tap` of a sample group at a block's pixels from p on; names as they are in the kernels.
 <%def name="here(group)">\
 locate_lanes(CONVERT_LANES(LOAD_VEC(0, rows + p)) + tap_row(0, tap), CONVERT_LANES(LOAD_VEC(0, columns + p)) + tap_column(0, tap),

@@ -31,23 +31,25 @@ ${storage("offset", offset_dtype)}
 ${storage("mask", mask_dtype)}
 
 ## Statements that transpose `count` vectors of `count` elements, variables row_0, row_1, ..: element j of row r and element r of row j
-## change places. Blocks of `half` x `half` elements are swapped, half = 1, 2, 4, ..
+## change places. In each of the turns the lowest bit of an element's index becomes the highest of its row's, and the lowest of the row's
+## the highest of the element's. Written by halves: compilers take long for vectors that are put together of elements.
 <%def name="transpose(count)">
 <%
-    halves = [1 << bit for bit in range(count.bit_length() - 1)]
+    turns, half = count.bit_length() - 1, count // 2
     row_t = "%s%d" % ("double" if accumulator == "float64" else "float", count)
+    row = lambda turn, r: "row_%d" % r if turn == 0 else "row_%d_%d" % (turn, r)
 %>\
-% for half in halves:
-% for r in range(count):
-% if not r & half:
     {
-        const ${row_t} a = row_${r}, b = row_${r + half};
-        row_${r} = (${row_t})(${", ".join("b.s%x" % (e - half) if e & half else "a.s%x" % e for e in range(count))});
-        row_${r + half} = (${row_t})(${", ".join("b.s%x" % e if e & half else "a.s%x" % (e + half) for e in range(count))});
+% for turn in range(turns):
+% for r in range(half):
+<% a, b = row(turn, 2 * r), row(turn, 2 * r + 1) %>\
+        const ${row_t} ${row(turn + 1, r)} = (${row_t})(${a}.even, ${b}.even), ${row(turn + 1, half + r)} = (${row_t})(${a}.odd, ${b}.odd);
+% endfor
+% endfor
+% for r in range(count):
+        row_${r} = ${row(turns, r)};
+% endfor
     }
-% endif
-% endfor
-% endfor
 </%def>
 
 ## Statements that leave in row_0 the sums of `count` vectors' `count` elements, variables row_0, row_1, ..: row r's in element r. Pairs of
