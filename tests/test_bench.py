@@ -50,6 +50,18 @@ def test_a_row_has_all_times(device: Device) -> None:
     assert row.chosen.startswith("forward=")
 
 
+def test_a_weight_that_stays_is_packed_once(device: Device) -> None:
+    layer = Layer("packed", (1, 32, 8, 9), (32, 32, 3, 3), padding=1)
+    packs = []
+    for fixed in (False, True):
+        settings = Settings((layer,), ("forward",), fixed_weight=fixed, limits=SHORT, first=False)
+        (planned,) = measurements(settings, [device], [])
+        row = Bench(settings).row(planned)
+        assert row.verdict == "ok" and row.key.fixed_weight == fixed, row.reason
+        packs.append([name for name in row.kernels if "pack" in name])
+    assert (packs[0] and not packs[1]) or "llvmpipe" in device.name, packs
+
+
 @pytest.mark.thorough
 def test_all_variants_side_by_side(device: Device) -> None:
     settings = Settings((TINY,), ("forward", "backward"), variants=("all",), limits=SHORT, first=False)

@@ -84,7 +84,7 @@ def test_speed_ups_use_the_time_that_a_row_names() -> None:
 
 @pytest.mark.parametrize(
     "other", [{"layer": "five"}, {"which": "backward"}, {"dtype": "float16"}, {"precision": "tf32"}, {"deterministic": True},
-              {"offsets": "zero"}, {"device": CPU}]
+              {"fixed_weight": True}, {"offsets": "zero"}, {"device": CPU}]
 )  # fmt: skip
 def test_rows_of_other_tasks_are_not_compared(other: dict[str, Any]) -> None:
     rows = [row(key("four"), 1.0), row(replace(key("four", system="peer"), **other), 2.0)]

@@ -24,7 +24,11 @@ NEEDS: dict[str, frozenset[str] | None] = {"forward": frozenset(), "backward": N
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to measure of this library on one device. `variant` is the name of one, "" for the library's choice."""
+    """What to measure of this library on one device.
+
+    `variant` is the name of one, "" for the library's choice. With `fixed_weight` calls bring no weight: `Plan.set_weight` had the first
+    input's.
+    """
 
     layer: Layer
     which: str
@@ -32,6 +36,7 @@ class Job:
     precision: str = ""
     deterministic: bool = False
     variant: str = ""
+    fixed_weight: bool = False
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Job":
@@ -80,6 +85,9 @@ class Call:
         profiling = cl.CommandQueue(queue.context, queue.device, properties=cl.command_queue_properties.PROFILING_ENABLE)
         self.plan = job.plan(queue)
         self._profiled = job.plan(profiling)
+        if job.fixed_weight:
+            self.plan.set_weight(inputs[0]["weight"])
+            self._profiled.set_weight(inputs[0]["weight"])
         self._there = [{name: cla.to_device(queue, array) for name, array in arrays.items()} for arrays in self._inputs]
         self._out_there = self._out(lambda shape, dtype: cla.empty(queue, shape, dtype))
         self._out_profiled = self._out(lambda shape, dtype: cla.empty(profiling, shape, dtype))
@@ -157,5 +165,7 @@ class Call:
 
 
 def _operands(job: Job, arrays: Mapping[str, NumpyArray]) -> dict[str, NumpyArray]:
-    left_out = "grad_output" if job.which == "forward" else "bias"  # no gradient depends on the bias
-    return {name: array for name, array in arrays.items() if name != left_out}
+    left_out = {"grad_output" if job.which == "forward" else "bias"}  # no gradient depends on the bias
+    if job.fixed_weight:
+        left_out.add("weight")
+    return {name: array for name, array in arrays.items() if name not in left_out}

@@ -26,6 +26,7 @@ class Key:
     device: str  # label of the device
     system: str
     variant: str = ""
+    fixed_weight: bool = False  # the weight was given once and stayed
 
 
 @dataclass(frozen=True, slots=True)

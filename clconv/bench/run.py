@@ -36,6 +36,7 @@ class Settings:
     dtypes: tuple[str, ...] = ("float32",)
     precision: str = ""
     deterministic: bool = False
+    fixed_weight: bool = False
     variants: tuple[str, ...] = ("",)  # ("all",): each that a pass has
     offsets: tuple[str, ...] = ("random",)
     limits: Limits = field(default_factory=Limits)
@@ -58,8 +59,9 @@ def measurements(settings: Settings, devices: Sequence[Device], peers: Sequence[
     s = settings
     found = []
     for device, dtype, layer, offsets, which in product(devices, s.dtypes, s.layers, s.offsets, s.passes):
-        job = Job(layer, which, dtype, s.precision, s.deterministic)
-        key = Key(layer.name, which, dtype, s.precision, s.deterministic, offsets, device.label, "clconv")
+        job = Job(layer, which, dtype, s.precision, s.deterministic, fixed_weight=s.fixed_weight)
+        where = offsets, device.label, "clconv"
+        key = Key(layer.name, which, dtype, s.precision, s.deterministic, *where, fixed_weight=s.fixed_weight)
         for variant in _variants(which, s.variants):
             found.append(Measurement(replace(key, variant=variant), replace(job, variant=variant), device, None))
         found += [Measurement(replace(key, system=peer.name), job, device, peer) for peer in peers]

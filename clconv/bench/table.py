@@ -33,9 +33,9 @@ _FILE = 1000
 """Characters of a line of what is no terminal: more than any table has."""
 
 _FIELDS = (
-    "device", "layer", "pass", "dtype", "precision", "deterministic", "offsets", "system", "variant", "verdict", "reason", "clock",
-    "median_ms", "q1_ms", "q3_ms", "runs", "remark", "gflops_per_s", "gbytes_per_s", "share_of_ceiling", "memory_bytes", "relative_error",
-    "chosen", "device_ms", "call_ms", "enqueue_ms", "numpy_ms", "first_cold_s", "first_warm_s",
+    "device", "layer", "pass", "dtype", "precision", "deterministic", "offsets", "fixed_weight", "system", "variant", "verdict", "reason",
+    "clock", "median_ms", "q1_ms", "q3_ms", "runs", "remark", "gflops_per_s", "gbytes_per_s", "share_of_ceiling", "memory_bytes",
+    "relative_error", "chosen", "device_ms", "call_ms", "enqueue_ms", "numpy_ms", "first_cold_s", "first_warm_s",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from textwrap import shorten
 
 from clconv.bench.record import Key, Row
 
-SETTINGS = ("dtype", "precision", "deterministic", "offsets")
+SETTINGS = ("dtype", "precision", "deterministic", "offsets", "fixed_weight")
 """Fields of a key that say how the work was to be done."""
 
 _LONGEST_REASON = 200
@@ -40,11 +40,13 @@ def system(key: Key) -> str:
 def setting(key: Key, name: str) -> str:
     """What a key says of one of the SETTINGS: "" where it is the usual."""
     value = getattr(key, name)
-    return {True: "deterministic", False: ""}[value] if name == "deterministic" else str(value)
+    if isinstance(value, bool):
+        return name.replace("_", " ") if value else ""
+    return str(value)
 
 
 def settings(key: Key, names: Iterable[str] = SETTINGS) -> str:
-    """Several of the SETTINGS: "float32, tf32, deterministic, random offsets"."""
+    """Several of the SETTINGS: "float32, tf32, deterministic, random offsets, fixed weight"."""
     words = ((name, setting(key, name)) for name in names)
     return ", ".join(f"{word} offsets" if name == "offsets" else word for name, word in words if word)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--dtype", "dtypes", default="float32", show_default=True, help="Also float16, bfloat16, float64; several with commas.")
 @click.option("--precision", type=click.Choice(["tf32"]), help="Allow float32 products to be rounded.")
 @click.option("--deterministic", is_flag=True, help="Bit-identical gradients.")
+@click.option("--fixed-weight", is_flag=True, help="Give the weight once (Plan.set_weight), as inference engines have it.")
 @click.option("--variant", "variants", default="", help="Names with commas, or 'all' side by side; else the library's choice.")
 @click.option("--offsets", default="random", show_default=True, help="zero, small, random, real, one; several with commas.")
 @measuring_options
@@ -91,6 +92,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         dtypes=listed(options["dtypes"], "--dtype", DTYPES),
         precision=options["precision"] or "",
         deterministic=options["deterministic"],
+        fixed_weight=options["fixed_weight"],
         variants=tuple(options["variants"].split(",")),
         offsets=listed(options["offsets"], "--offsets", OFFSETS),
         limits=chosen_limits(options),
