@@ -161,6 +161,7 @@ def test_other_missing_modules_are_not_hidden() -> None:
     assert "ModuleNotFoundError" in result.stderr
 
 
+@pytest.mark.thorough
 def test_check_finds_nothing_wrong(device: clconv.Device) -> None:
     result = invoke("check", "--device", device.index, "--json")
     assert result.exit_code == 0, result.output

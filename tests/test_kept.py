@@ -64,7 +64,9 @@ def _spares(steps: list[str], all_steps: list[str]) -> bool:
     return steps != all_steps and len(steps) <= len(all_steps)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", *(pytest.param(dtype, marks=pytest.mark.thorough) for dtype in ("float64", "float16", "bfloat16"))]
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variant_gives_the_same_bits(name: str, dtype: str, device: Device) -> None:
     ran = False

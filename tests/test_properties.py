@@ -55,6 +55,7 @@ def test_outputs_are_where_the_kernel_fits(case: Case) -> None:
         assert out == sum(start + dilation * (kernel - 1) < case.input[2 + axis] + after for start in starts)
 
 
+@pytest.mark.thorough
 @settings(derandomize=True, deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cases())
 def test_random_layers_agree_with_the_reference(device: Device, case: Case) -> None:

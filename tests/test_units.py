@@ -113,6 +113,7 @@ def unchecked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     selfcheck.forget()
 
 
+@thorough
 @across_units
 @pytest.mark.usefixtures("unchecked")
 def test_a_unit_is_used_once_it_has_passed_the_self_check(unit: str, emulating: Device) -> None:
@@ -120,6 +121,7 @@ def test_a_unit_is_used_once_it_has_passed_the_self_check(unit: str, emulating: 
     assert [verdict for key, verdict in selfcheck.verdicts().items() if f"forward | {unit} |" in key] == [""]
 
 
+@thorough
 @across_units
 @pytest.mark.usefixtures("unchecked")
 def test_a_unit_that_is_wrong_is_switched_off(unit: str, emulating: Device, monkeypatch: pytest.MonkeyPatch) -> None:
