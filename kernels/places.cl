@@ -39,8 +39,8 @@ static inline vec_t load_${name}_lanes(__global const ${name}_t *p, index_t pixe
 
 % endfor
 /* Asks for memory that is read later: offsets and masks of one tap lie far from the last one's, where no hardware looks ahead. OpenCL's own
- * prefetch is nothing on PoCL, which compiles for the machine itself: there the compiler has one. */
-#if defined(__clang__) && !defined(__SPIR__)
+ * prefetch is nothing on PoCL, which compiles for the host's processor: there the compiler has one. Others know no such thing. */
+#if defined(__x86_64__) || defined(__aarch64__)
 #define FETCH(p) __builtin_prefetch(p)
 #else
 #define FETCH(p) prefetch((__global const uchar *)(p), 64)
