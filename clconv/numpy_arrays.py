@@ -61,7 +61,7 @@ class NumpyDoor:
         return tuple(int(i) for i in np.unravel_index(np.argmax(found), array.shape)) if found.any() else None
 
     def finish(self, events: list[cl.Event]) -> dict[str, NumpyArray]:
-        """Bring the results home, and wait once: each wait wakes threads."""
+        """Bring the results home."""
         with driver_errors(self.queue.device, "finishing a call"):
             home = [self._bring(result, buffer, events) for result, buffer, _ in self._results.values() if result.size]
             for event in home:
@@ -72,9 +72,9 @@ class NumpyDoor:
         if not self.device.unified_memory:
             return cl.enqueue_copy(self.queue, _bytes(result), buffer, wait_for=events, is_blocking=False)
         size, kind = (result.nbytes,), np.dtype(np.uint8)
-        view: Any
-        view, mapped = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, size, kind, wait_for=events, is_blocking=False)
-        unmapped: cl.Event = view.base.release(self.queue, [mapped])
+        # waits, for rusticl takes no pointer back before it has been mapped
+        view: Any = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, size, kind, wait_for=events, is_blocking=True)[0]
+        unmapped: cl.Event = view.base.release(self.queue)
         return unmapped
 
 
