@@ -21,6 +21,7 @@
 corners = 4 if offset_groups else 1
 %>\
 <%namespace name="plan" file="plan.cl"/>\
+<%namespace name="run" file="weight_pieces.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -107,21 +108,8 @@ ${plan.operands()}\
     const int t = MY_ITEM;
     const int samples_ahead = (int)get_local_id(0) >= ITEMS;
     const int below = (width + 1) * IN_CHANNELS;
-    const index_t end = (index_t)batch * out_height * out_width;
-    const index_t last_block = (end - 1) / BLOCK;
-    const long all = (last_block + 1) * (long)TILES;
-    const long last_piece = first_piece((int)get_group_id(0) + 1, (int)get_num_groups(0), all);
-
-    for (long piece = first_piece((int)get_group_id(0), (int)get_num_groups(0), all); piece < last_piece;) {
-        const int tile = (int)(piece / (last_block + 1));
-        const index_t begin = (index_t)(piece % (last_block + 1));
-        const int count = (int)min((long)(last_block + 1 - begin), last_piece - piece);
-        const int group = tile / (OUT_TILES * COLUMN_TILES);
-        const int tile_out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT;
-        const int first_unit = tile % COLUMN_TILES * UNITS;
+${run.begin()}
         const int first_channel = group * GROUP_IN;
-        piece += count;
-        common_barrier();
 
         if (samples_ahead) {
             uint4 raw[PASSES * ${corners}];
@@ -176,9 +164,7 @@ ${plan.operands()}\
                     add_again(grad_output, ring, plan + b % 4 * PLAN, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end, group,
                               tile_out, first_unit, below, out_height, out_width, total);
             }
-            __global float4 *to = partial + (index_t)((int)get_group_id(0) + tile) * TOTAL_QUADS * ITEMS + t;
-            #pragma unroll
-            for (int q = 0; q < TOTAL_QUADS; ++q) to[q * ITEMS] = (float4)(total[4 * q], total[4 * q + 1], total[4 * q + 2], total[4 * q + 3]);
+${run.store()}
         }
     }
 }

@@ -10,6 +10,7 @@
  * Local memory, in rings of blocks: places [4][BLOCK]; most [4], the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and
  * grads [3][PARTS][TILE_OUT][BLOCK] of halves. */
 <%namespace name="plan" file="plan.cl"/>\
+<%namespace name="run" file="weight_pieces.cl"/>\
 <%namespace name="kept" file="kept_samples.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
@@ -37,7 +38,9 @@ typedef struct {
 } raw_t;
 
 /* Begin to fetch a pass; pixels beyond the last have the last's samples. */
-static inline raw_t fetch(${kept.operands("const ").strip()} int pass, int group, int first_unit, index_t block, index_t end)
+static inline raw_t fetch(
+${kept.operands("const ")}\
+    int pass, int group, int first_unit, index_t block, index_t end)
 {
     const int unit = min(first_unit + PASS_UNIT(pass), CHUNKS * TAPS - 1);
     const index_t pixel = min(block * BLOCK + pass_pixel(pass), end - 1);
@@ -120,7 +123,7 @@ static inline void end_turn_of_copies(void) { asm volatile("cp.async.commit_grou
                     #pragma unroll
                     for (int pass = 0; pass < PASSES; ++pass) {
                         store_samples(raw[${half} * PASSES + pass], places + (${b}) % 4 * BLOCK, scale, pass, samples + (${b}) % 2 * SAMPLES);
-                        raw[${half} * PASSES + pass] = fetch(kept_samples, ${"" if dtype == "float32" else "kept_scales, "}pass, group, first_unit, begin + (${b}) + 2, end);
+                        raw[${half} * PASSES + pass] = fetch(${kept.given()}pass, group, first_unit, begin + (${b}) + 2, end);
                     }
                 }\
 </%def>\
@@ -148,26 +151,13 @@ ${plan.operands()}\
     const int t = MY_ITEM;
     const int brings = (int)get_local_id(0) >= ITEMS;
     const int below = (width + 1) * IN_CHANNELS;
-    const index_t end = (index_t)batch * out_height * out_width;
-    const index_t last_block = (end - 1) / BLOCK;
-    const long all = (last_block + 1) * (long)TILES;
-    const long last_piece = first_piece((int)get_group_id(0) + 1, (int)get_num_groups(0), all);
-
-    for (long piece = first_piece((int)get_group_id(0), (int)get_num_groups(0), all); piece < last_piece;) {
-        const int tile = (int)(piece / (last_block + 1));
-        const index_t begin = (index_t)(piece % (last_block + 1));
-        const int count = (int)min((long)(last_block + 1 - begin), last_piece - piece);
-        const int group = tile / (OUT_TILES * COLUMN_TILES);
-        const int tile_out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT;
-        const int first_unit = tile % COLUMN_TILES * UNITS;
-        piece += count;
-        common_barrier();
+${run.begin()}
 
         if (brings) {
             raw_t raw[2 * PASSES];
             #pragma unroll
             for (int pass = 0; pass < 2 * PASSES; ++pass)
-                raw[pass] = fetch(kept_samples, ${"" if dtype == "float32" else "kept_scales, "}pass % PASSES, group, first_unit, begin + pass / PASSES, end);
+                raw[pass] = fetch(${kept.given()}pass % PASSES, group, first_unit, begin + pass / PASSES, end);
             if (t < 4) most[t] = 0;
             fetch_places(all_places, begin, last_block, group, places);
             ${copy_ahead_of("0")}
@@ -199,9 +189,7 @@ ${plan.operands()}\
                     add_again(grad_output, ring, ${plan.given()}height, width, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end,
                               group, tile_out, first_unit, below, out_height, out_width, total);
             }
-            __global float4 *to = partial + (index_t)((int)get_group_id(0) + tile) * TOTAL_QUADS * ITEMS + t;
-            #pragma unroll
-            for (int q = 0; q < TOTAL_QUADS; ++q) to[q * ITEMS] = (float4)(total[4 * q], total[4 * q + 1], total[4 * q + 2], total[4 * q + 3]);
+${run.store()}
         }
     }
 }

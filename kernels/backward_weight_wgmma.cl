@@ -14,6 +14,7 @@ sets = units * block // 64
 flying = 2 if dtype == "float32" and sets == 2 else 1  # as many as registers hold
 %>\
 <%namespace name="plan" file="plan.cl"/>\
+<%namespace name="run" file="weight_pieces.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -157,9 +158,7 @@ ${pieces()}\
                               tile_out, first_unit, (int)below, out_height, out_width, total);
                 store_most(&sizes, most + (b + 3) % 8);
             }
-            __global float4 *to = partial + (index_t)((int)get_group_id(0) + tile) * TOTAL_QUADS * ITEMS + t;
-            #pragma unroll
-            for (int q = 0; q < TOTAL_QUADS; ++q) to[q * ITEMS] = (float4)(total[4 * q], total[4 * q + 1], total[4 * q + 2], total[4 * q + 3]);
+${run.store()}
         }
     }
 }

@@ -21,3 +21,7 @@ as_uint4((float4)(${v}[0], ${v}[1], ${v}[2], ${v}[3]) * inverse(${scale}))\
 % endif
 % endif
 </%def>\
+## And as arguments.
+<%def name="given()">\
+kept_samples, ${"" if dtype == "float32" else "kept_scales, "}\
+</%def>\
