@@ -62,16 +62,32 @@ def _plans(problem: Problem, tile: Tile) -> int:
     return 1 if _shares(problem) else max(1, tile["tile_channels"] // _sample(problem))
 
 
+def _splits(tile: Tile) -> int:
+    """Work-groups that share out the taps of a tile's pixels."""
+    return dict(tile.sizes).get("splits", 1)
+
+
+def _work_groups(problem: Problem, tile: Tile) -> int:
+    return ceil_div(problem.out_pixels, tile["tile_pixels"]) * _splits(tile)
+
+
+def _split(problem: Problem, device: "Device", tile: Tile) -> Tile:
+    """The tile with its taps shared out among as many work-groups as the device begins at once, if that is more than one."""
+    splits = min(problem.taps, device.compute_units // _work_groups(problem, tile)) if problem.out_pixels else 1
+    return Tile.of(**dict(tile.sizes), splits=splits) if splits > 1 else tile
+
+
 def _items(tile: Tile) -> int:
     return tile["tile_pixels"] * tile["tile_channels"] // 32
 
 
 def _local_bytes(unit: str, request: Request, tile: Tile) -> int:
     problem, pixels, channels = request.problem, tile["tile_pixels"], tile["tile_channels"]
-    sets = problem.taps if _keeps_plans(unit, problem) else 2
+    taps = ceil_div(problem.taps, _splits(tile))
+    sets = taps if _keeps_plans(unit, problem) else 2
     weights = _STAGES * tile["chunk"] * channels * parts(problem) * 2
     grads = round_up(problem.group_out, tile["chunk"]) * pixels * parts(problem) * 2
-    dots = channels // _WARP_CHANNELS[unit] * problem.taps * pixels * 16 if _dotted(unit, request) else 0
+    dots = channels // _WARP_CHANNELS[unit] * taps * pixels * 16 if _dotted(unit, request) else 0
     planned = sets * _plans(problem, tile) * pixels * (21 if is_fixed(request) else 17)
     aligned = 1024 if unit == "wgmma" else 0
     return planned + weights + grads + dots + 12 * pixels + aligned
@@ -100,16 +116,21 @@ def _leaves_more(problem: Problem, device: "Device", pixels: int) -> bool:
 
 
 def _tiles(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
-    """First those that occupy the compute units, with channels for all warps before others; then those of fewer pixels before others."""
+    """First those that occupy the compute units, with channels for all warps before others; then those of fewer pixels before others.
+
+    Taps are shared out where pixels alone don't occupy the units; a tile whose taps aren't comes after all that are.
+    """
     problem = request.problem
     shapes = _SHAPES[unit]
     if not _keeps_plans(unit, problem) and not is_fixed(request):
         shapes = tuple(sorted(shapes, key=lambda shape: shape[2]))
-    tiles = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in shapes]
+    whole = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in shapes]
+    tiles = [_split(problem, device, tile) for tile in whole]
     legal = [tile for tile in tiles if _legal(unit, request, device, tile)]
     legal.sort(key=lambda tile: (_idles(unit, problem, tile), _leaves_more(problem, device, tile["tile_pixels"])))
-    busy = [tile for tile in legal if ceil_div(problem.out_pixels, tile["tile_pixels"]) >= _BUSY * device.compute_units]
-    return tuple(dict.fromkeys([*busy, *sorted(legal, key=lambda tile: tile["tile_pixels"])]))
+    busy = [tile for tile in legal if _work_groups(problem, tile) >= _BUSY * device.compute_units]
+    fewer = sorted(legal, key=lambda tile: tile["tile_pixels"])
+    return tuple(dict.fromkeys([*busy, *fewer, *(tile for tile in whole if _legal(unit, request, device, tile))]))
 
 
 def _supports(unit: str, request: Request, device: "Device") -> str | None:
@@ -172,6 +193,7 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
         "planned": bool(kept_plans(request)),
         **{f"needs_{name}": name in needs for name in ("input", "mask", "offset")},
         **dict(tile.sizes),
+        "splits": _splits(tile),
     }
     kernel = Kernel.of("backward_data_matrix", {**way, **specialisation(problem), "wide": ring_wide(problem)})
     reads = ("input_ring",) if needs & {"offset", "mask"} else ()
@@ -182,8 +204,8 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
         kernel,
         ("grad_output", *reads, *(kept_plans(request) or present(problem, "offset", "mask")), *packed, "weight", *results),
         sizes(problem),
-        (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items,),
-        (items,),
+        (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items, _splits(tile)),
+        (items, 1),
     )
     return Schedule(unit, tile, (*before, launch, *after), temporaries, shared, joined=joined)
 

@@ -1,4 +1,4 @@
-## Plans of a tile's sample groups for backward_data_matrix, from the names that are in scope there: of all taps, where they fit, or of the
+## Plans of a tile's sample groups for backward_data_matrix, from the names that are in scope there: of all its taps, where they fit, or of the
 ## next tap while products of this one are under way. Needs what backward_data_matrix includes before it.
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="way_back" file="planned_sample.cl"/>\
@@ -34,7 +34,7 @@ typedef struct {
             #pragma unroll
             for (int i = 0; i < PLANS_AT_ONCE; ++i) {
                 const int tap = of_tap, in_tile = i * STRIPES + across;
-                const int here = (tap % PLAN_SETS * PLANS + in_tile) * TILE_PIXELS + t % TILE_PIXELS;
+                const int here = (PLAN_SET(tap) * PLANS + in_tile) * TILE_PIXELS + t % TILE_PIXELS;
                 ${way_back.make("here", "begun_offset(begun[i].y)", "begun_offset(begun[i].x)", "begun_mask(begun[i].scale)")}
 % if needs_input and fixed_bits > 0:
                 ways[here] = fixed_corner_ways(pixel_ways + (index_t)(first_group + in_tile) * ring_pixels + PLAN_PIXEL(plan[here]), width);
@@ -48,7 +48,7 @@ typedef struct {
             const int past = ${end};
             for (int i = (${begin}) * PLANS + t / TILE_PIXELS; i < past * PLANS; i += STRIPES) {
                 const int tap = i / PLANS, g = min(first_group + i % PLANS, SAMPLE_GROUPS - 1);
-                const int here = i % (PLAN_SETS * PLANS) * TILE_PIXELS + t % TILE_PIXELS;
+                const int here = (PLAN_SET(tap) * PLANS + i % PLANS) * TILE_PIXELS + t % TILE_PIXELS;
                 ${way_back.take("here") if planned else way_back.make("here")}
 % if needs_input and fixed_bits > 0:
                 ways[here] = fixed_corner_ways(pixel_ways + (index_t)g * ring_pixels + PLAN_PIXEL(${plan.kept("g") if planned else "plan[here]"}), width);

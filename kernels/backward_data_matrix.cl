@@ -11,15 +11,17 @@
  * factor are summed once more from the operands as the caller has them.
  *
  * ring, grad_ring [..][C], channels innermost in a ring of zeros, see ring_last; grad_ring of float, zero before, what is added outside the
- * image is dropped by ring_first; where offset groups have few channels, each has a ring of its own. packed and unscale see pack_weight_back. offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output
- * [N][O][P], weight [O][C/groups][K], grad_offset and grad_mask as the caller has them; kept_plans see plan.
+ * image is dropped by ring_first; where offset groups have few channels, each has a ring of its own. packed and unscale see
+ * pack_weight_back. offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output [N][O][P], weight [O][C/groups][K], grad_offset and grad_mask
+ * as the caller has them; kept_plans see plan.
  *
- * Work-group i: pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips. Its grad_output stays in local memory. It takes
- * TILE_OUT channels at a time, which lie in one group, and in one sample group or over whole ones, and tap after tap: a chunk's pixels stay
- * in the cache while all taps read them. A warp multiplies WARP_PIXELS and WARP_CHANNELS (see matrix_back), and goes back through its samples.
+ * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, and part j of SPLITS of the taps. Its
+ * grad_output stays in local memory. It takes TILE_OUT channels at a time, which lie in one group, and in one sample group or over whole
+ * ones, and tap after tap: a chunk's pixels stay in the cache while its taps read them. A warp multiplies WARP_PIXELS and WARP_CHANNELS (see
+ * matrix_back), and goes back through its samples.
  *
- * Local memory: plan (see plan) and gates [PLAN_SETS][PLANS][TILE_PIXELS], of all taps, or of this and the next where there are many;
- * halves, see grad_halves; weights [STAGES][STAGE], a ring of stages (see matrix_back)${"; dots [WARPS_ACROSS][TAPS][TILE_PIXELS], of corners" if dotted else ""}. */
+ * Local memory: plan (see plan) and gates [PLAN_SETS][PLANS][TILE_PIXELS], of its taps, or of this and the next where there are many;
+ * halves, see grad_halves; weights [STAGES][STAGE], a ring of stages (see matrix_back)${"; dots [WARPS_ACROSS][TAPS_AT_MOST][TILE_PIXELS], of corners" if dotted else ""}. */
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="plans_of" file="back_plans.cl"/>\
 <%namespace name="way_back" file="planned_sample.cl"/>\
@@ -58,9 +60,14 @@ besides = (0, 2) if unit == "wgmma" else (0,)  # of a warp's rows, those with wh
 #define WARPS_ACROSS (TILE_OUT / WARP_CHANNELS)
 #define REAL(rows) (GROUP_IN % TILE_OUT == 0 || in_group + own_channel + BESIDE(rows) < GROUP_IN)
 #define PLANS ${plans}
-#define PLAN_SETS ${"TAPS" if keeps_plans else 2}
+#define PLAN_SETS ${"TAPS_AT_MOST" if keeps_plans else 2}
+#define PLAN_SET(tap) (((tap) - FIRST_TAP) % PLAN_SETS)
 #define PLANNED (PLANS * TILE_PIXELS)
 #define STAGES 2
+#define SPLITS ${splits}
+#define TAPS_AT_MOST ((TAPS + SPLITS - 1) / SPLITS) /* of a work-group: [FIRST_TAP, PAST_TAP) */
+#define FIRST_TAP ${"((int)get_group_id(1) * TAPS / SPLITS)" if splits > 1 else "0"}
+#define PAST_TAP ${"(((int)get_group_id(1) + 1) * TAPS / SPLITS)" if splits > 1 else "TAPS"}
 #define STAGE_VECS (STAGE / 8)
 #define SUM_CHUNKS (64 / CHUNK)
 <%include file="grad_halves.cl"/>
@@ -125,7 +132,7 @@ ${plan.operands()}\
     __local int2 places[TILE_PIXELS]; /* image and pixel */
     __local int doubted[1];
 % if dotted:
-    __local float dots[WARPS_ACROSS * TAPS * TILE_PIXELS * 4];
+    __local float dots[WARPS_ACROSS * TAPS_AT_MOST * TILE_PIXELS * 4];
 % endif
     __local ushort *halves = (__local ushort *)grads;
     __local float4 *counted = (__local float4 *)weights; /* before there are any */
@@ -157,7 +164,7 @@ ${plan.operands()}\
         __global const float4 *own_scales = channel_scales + (REAL(0) ? first_channel + own_channel : 0) / 4;
 % endif
         __global const float4 *own_unscale = unscale + (tile * TILE_OUT + own_channel) / 4;
-        __global const uint4 *stages = packed + (index_t)tile * TAPS * CHUNKS * STAGE_VECS;
+        __global const uint4 *stages = packed + ((index_t)tile * TAPS + FIRST_TAP) * CHUNKS * STAGE_VECS;
         int ahead = 0;
         barrier(CLK_LOCAL_MEM_FENCE);
         if (t == 0) doubted[0] = 0;
@@ -171,30 +178,30 @@ ${plan.operands()}\
 % endif
         const int new_plans = ${"first_channel % SAMPLE_CHANNELS == 0" if keeps_plans else "1"};
 % if planned:
-        if (new_plans) ${plans_of.make_plans("0", "1")}
+        if (new_plans) ${plans_of.make_plans("FIRST_TAP", "FIRST_TAP + 1")}
 % elif keeps_plans:
-        if (new_plans) ${plans_of.make_plans("0", "TAPS")}
+        if (new_plans) ${plans_of.make_plans("FIRST_TAP", "PAST_TAP")}
 % else:
-        ${plans_of.begin_plans("0")}
-        ${plans_of.finish_plans("0")}
+        ${plans_of.begin_plans("FIRST_TAP")}
+        ${plans_of.finish_plans("FIRST_TAP")}
 % endif
 % if dotted:
-        for (int i = t; i < (new_plans ? WARPS_ACROSS * TAPS * TILE_PIXELS * 4 : 0); i += ITEMS) dots[i] = 0.0f;
+        for (int i = t; i < (new_plans ? WARPS_ACROSS * TAPS_AT_MOST * TILE_PIXELS * 4 : 0); i += ITEMS) dots[i] = 0.0f;
 % endif
 
-        for (int tap = 0; tap < TAPS; ++tap) {
-            const int own_plans = (tap % PLAN_SETS * PLANS + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0)) * TILE_PIXELS;
+        for (int tap = FIRST_TAP; tap < PAST_TAP; ++tap) {
+            const int own_plans = (PLAN_SET(tap) * PLANS + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0)) * TILE_PIXELS;
             float total[2][4][4]${", sum[2][4][4]" if exact else ""};
             ${zero("total")}
             for (int chunk = 0; chunk < CHUNKS; ++chunk) {
                 publish_copies();
                 barrier(CLK_LOCAL_MEM_FENCE);
-                __local const uint4 *stage = weights + ((tap * CHUNKS + chunk) % STAGES * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS);
-                if (ahead < TAPS * CHUNKS) ${fetch_weights()}
+                __local const uint4 *stage = weights + (((tap - FIRST_TAP) * CHUNKS + chunk) % STAGES * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS);
+                if (ahead < (PAST_TAP - FIRST_TAP) * CHUNKS) ${fetch_weights()}
 % if planned:
-                if (chunk == 0 && new_plans && tap + 1 < TAPS) ${plans_of.make_plans("tap + 1", "tap + 2")}
+                if (chunk == 0 && new_plans && tap + 1 < PAST_TAP) ${plans_of.make_plans("tap + 1", "tap + 2")}
 % elif not keeps_plans:
-                if (chunk == 0) ${plans_of.begin_plans("min(tap + 1, TAPS - 1)")}
+                if (chunk == 0) ${plans_of.begin_plans("min(tap + 1, PAST_TAP - 1)")}
 % endif
 % if exact:
                 if (chunk % SUM_CHUNKS == 0) {
@@ -262,7 +269,7 @@ ${plan.operands()}\
             #pragma unroll
             for (int row = 0; row < PIXEL_ROWS; ++row) {
 % if dotted:
-                dots[((across * TAPS + tap) * TILE_PIXELS + warp_pixel + row * 8 + lane / 4) * 4 + lane % 4] += summed_dot(dot[row]);
+                dots[((across * TAPS_AT_MOST + tap - FIRST_TAP) * TILE_PIXELS + warp_pixel + row * 8 + lane / 4) * 4 + lane % 4] += summed_dot(dot[row]);
 % else:
                 #pragma unroll
                 for (int turn = 0; turn < PIXELS_A_LANE; ++turn) {
@@ -283,14 +290,14 @@ ${plan.operands()}\
 % if dotted:
         barrier(CLK_LOCAL_MEM_FENCE);
         if ((group * GROUP_IN + min(in_group + TILE_OUT, GROUP_IN)) % SAMPLE_CHANNELS == 0)
-            for (int i = t / TILE_PIXELS; i < TAPS * PLANS && t % TILE_PIXELS < real_pixels; i += STRIPES) {
-                const int tap = i / PLANS, g = first_group + i % PLANS;
+            for (int i = t / TILE_PIXELS; i < (PAST_TAP - FIRST_TAP) * PLANS && t % TILE_PIXELS < real_pixels; i += STRIPES) {
+                const int tap = FIRST_TAP + i / PLANS, g = first_group + i % PLANS;
                 const plan_t its = plan[i * TILE_PIXELS + t % TILE_PIXELS];
                 const sample_t s = planned_sample(its, ${way_back.gates("i * TILE_PIXELS + t % TILE_PIXELS")});
                 float dot[4] = {0.0f, 0.0f, 0.0f, 0.0f};
                 for (int w = 0; w < WARPS_ACROSS / PLANS; ++w)
                     for (int q = 0; q < 4; ++q)
-                        dot[q] += dots[(((i % PLANS * (WARPS_ACROSS / PLANS) + w) * TAPS + tap) * TILE_PIXELS + t % TILE_PIXELS) * 4 + q];
+                        dot[q] += dots[(((i % PLANS * (WARPS_ACROSS / PLANS) + w) * TAPS_AT_MOST + i / PLANS) * TILE_PIXELS + t % TILE_PIXELS) * 4 + q];
                 ${way_back.store_gradients("its.y", "dot")}
             }
 % endif

@@ -48,11 +48,13 @@ class Subject:
     def widest(cls, which: str, variant: Variant, dtype: str, device: Device) -> "Iterator[Subject]":
         """The forward pass with its tile of the most outputs, which no small problem chooses by itself, and with the most partial sums.
 
-        With rounded factors too.
+        With rounded factors too. The input's gradient by NVIDIA's units where one work-group has all taps, and where the most share them.
         """
+        if not (which == "forward" or (which == "backward_data" and variant.name in nvidia.UNITS)):
+            return
         for precision in (None, "tf32") if dtype == "float32" and variant.name in _UNITS else (None,):
             subject = cls(which, variant, BY_NAME["wide"], dtype, dtype, precision=precision)
-            if which == "forward" and subject.refusal(device) is None:
+            if subject.refusal(device) is None:
                 tiles = [(tile, dict(tile.sizes)) for tile in variant.tiles(subject.request, device)]
                 widest, _ = max(tiles, key=lambda tile: (tile[1].get("tile_out", 0), -tile[1].get("splits", 1)))
                 split, _ = max(tiles, key=lambda tile: (tile[1].get("splits", 1), tile[1].get("tile_out", 0)))
