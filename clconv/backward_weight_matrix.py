@@ -57,7 +57,7 @@ def _supports(unit: str, request: Request, device: "Device") -> str | None:
     vec = _vec(problem)
     if problem.group_in % vec or (problem.in_channels // problem.sample_groups) % vec:
         return f"it reads {vec} channels at a time, and groups of them are no multiple of that"
-    if unit == "wgmma" and _plans(problem) > 1:
+    if unit == "wgmma" and _plans(problem) > 1 and not kept_samples(request, device):
         return f"it makes one plan for {_unit(problem)} channels, and these have several offset groups"
     if not _candidates(unit, request, device):
         return f"no tile fits {device.max_work_group} work-items and {device.local_memory} bytes of local memory"
@@ -69,18 +69,13 @@ def _plans(problem: Problem) -> int:
     return chunk_plans(problem, problem.group_in, _unit(problem))
 
 
-def _local_bytes(problem: Problem, tile: Tile, sampled: bool) -> int:
-    """Of plans, places and sizes, and of halves: two blocks of samples and two or three of gradients."""
+def _local_bytes(unit: str, problem: Problem, tile: Tile, sampled: bool) -> int:
+    """Of plans, or of samples' factors, of places and sizes; and of halves: two blocks of samples, two or three of gradients."""
     block, columns, outs = tile["block"], tile["units"] * _unit(problem), tile["tile_out"]
-    if sampled:
+    if sampled and unit == "mma":
         return 64 * block + 2 * parts(problem) * block * (2 * columns + 3 * outs) + 16
-    plans = 16 * block * (4 * tile["units"] * _plans(problem) + 8)
-    return plans + 2 * 2 * parts(problem) * block * (columns + outs) + 32
-
-
-def _samples(unit: str, request: Request, device: "Device") -> dict[str, int]:
-    """The samples that the forward has left, where they are read."""
-    return kept_samples(request, device) if unit == "mma" else {}
+    plans = tile["units"] if sampled else 4 * tile["units"] * _plans(problem)
+    return 16 * block * (plans + 8) + 2 * 2 * parts(problem) * block * (columns + outs) + 32
 
 
 def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
@@ -91,8 +86,8 @@ def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ..
         Tile.of(tile_out=tile_out, units=units * (128 // tile_out if unit == "wgmma" else 1), block=block, items=256) for tile_out in outs
     ]
     most = min(device.max_work_group, device.max_work_items[0])
-    sampled = bool(_samples(unit, request, device))
-    return tuple(tile for tile in tiles if _items(unit, tile) <= most and _local_bytes(problem, tile, sampled) <= device.local_memory)
+    sampled = bool(kept_samples(request, device))
+    return tuple(tile for tile in tiles if _items(unit, tile) <= most and _local_bytes(unit, problem, tile, sampled) <= device.local_memory)
 
 
 def _items(unit: str, tile: Tile) -> int:
@@ -119,7 +114,7 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
 
     way: dict[str, Value] = {"unit": unit, "vec": _vec(problem), **dict(tile.sizes)}
     halves = packed["scratch"] // 2
-    samples = _samples(unit, request, device)
+    samples = kept_samples(request, device)
     most = max(halves, segments, sum(samples.values()) // 4)
     special = specialisation(problem) | {"wide": ring_wide(problem) or most >= 1 << 31}
     product: dict[str, Value] = {
@@ -129,7 +124,7 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     items = _items(unit, tile)
     made_of = (*(samples or ("input_sizes",)), *(kept_plans(request) or present(problem, "offset", "mask")))
     launch = Launch(
-        Kernel.of("backward_weight_sampled" if samples else _KERNELS[unit], {**product, **way, **special}),
+        Kernel.of("backward_weight_sampled" if samples and unit == "mma" else _KERNELS[unit], {**product, **way, **special}),
         ("grad_output", *packed, "input_ring", *made_of, *sums_of_pieces),
         sizes(problem),
         (workers * items,),

@@ -28,7 +28,9 @@ _STRIP = 16
 
 _PLAN_BYTES = 16
 
-_ROW_BYTES, _FEW_CHANNELS = 128, 32
+_PLANNED_CHANNELS = range(32, 64)
+
+_ROW_BYTES, _FEW_CHANNELS = 128, 64
 """Of samples that a forward leaves: a pixel's chunk of channels at one tap; channels that share an offset, at most."""
 
 
@@ -83,15 +85,20 @@ def ring_wide(problem: Problem) -> bool:
 
 
 def kept_plans(request: Request) -> dict[str, int]:
-    """The buffer of the plans that a forward leaves, [N][OG][K][P], where it is asked to and they say all that the backward must know."""
+    """The buffer of the plans that a forward leaves, [N][OG][K][P], where it is asked to and they say all that the backward must know.
+
+    Beside samples they are worth it for the data's pass by `mma` where it takes a warp's channels from one sample group.
+    """
     problem = request.problem
+    if KEPT_SAMPLES in request.kept and problem.in_channels // problem.sample_groups not in _PLANNED_CHANNELS:
+        return {}
     size = _PLAN_BYTES * problem.out_pixels * problem.sample_groups * problem.taps
     leaves = KEPT_PLANS in request.kept and problem.offset_groups and problem.rules.gate == "none" and size < 1 << 33
     return {KEPT_PLANS: size} if leaves else {}
 
 
 def kept_samples(request: Request, device: "Device") -> dict[str, int]:
-    """The buffer of the samples that a forward leaves, see kernels/kept_samples.cl, where it is asked to; of half types their scales, too.
+    """The buffer of the samples that a forward leaves, see kernels/kept_samples.cl, where it is asked to, and their scales.
 
     Worth it where few channels share a sample, whose place takes longer than they do; it takes at most an eighth of the device's memory.
     """
@@ -101,8 +108,7 @@ def kept_samples(request: Request, device: "Device") -> dict[str, int]:
         return {}
     rows = problem.groups * ceil_div(problem.group_in * DTYPES[problem.dtype], _ROW_BYTES) * problem.out_pixels
     size = _ROW_BYTES * problem.taps * rows
-    scales = {} if problem.dtype == "float32" else {"kept_scales": 4 * rows}
-    return {KEPT_SAMPLES: size, **scales} if size <= min(device.max_allocation, device.global_memory // 8) else {}
+    return {KEPT_SAMPLES: size, "kept_scales": 4 * rows} if size <= min(device.max_allocation, device.global_memory // 8) else {}
 
 
 def chunk_plans(problem: Problem, span: int, chunk: int) -> int:

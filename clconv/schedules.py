@@ -48,9 +48,9 @@ class Schedules:
         return selfcheck.trusted(which, variant, self._problem.dtype, self._device)
 
     def forward(self, keep: bool = False) -> Schedule:
-        """A forward; one that keeps leaves samples or else plans, too, if it can and a backward reads them."""
+        """A forward; one that keeps leaves samples and plans, too, if it can and a backward reads them."""
         if keep not in self._forwards:
-            kept = next((frozenset({name}) for name in KEPT if keep and self._may_leave(name)), frozenset())
+            kept = frozenset(name for name in KEPT if keep and self._may_leave(name))
             self._forwards[keep] = self.of("forward", kept=kept)
         return self._forwards[keep]
 

@@ -86,9 +86,13 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
             if (tap == 0 && chunk < END_CHUNK && new_plans(first_channel, chunk)) {
                 team_barrier();
                 plans = plans + 1 < 3 ? plans + 1 : 0;
-                make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${plan.given(forward=True)}${"kept_scales + (index_t)(group * CHUNKS + chunk) * end, " if sampled and dtype != "float32" else ""}
+                make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${plan.given(forward=True)}
                            min(first + t % TEAM_PIXELS, end - 1), first_channel, chunk, height, width, out_height, out_width);
             }
+% if sampled:
+            if (tap == 0 && chunk < END_CHUNK && t % TEAM < min(end - first, (long)TEAM_PIXELS) && (int)get_group_id(1) % TILES == 0)
+                kept_scales[(index_t)(group * CHUNKS + chunk) * end + first + t % TEAM] = scales[plans * TEAM_PIXELS + t % TEAM];
+% endif
             fetch(ring, plan + tap * TEAM_PIXELS + pair_row, first_channel, min(chunk, END_CHUNK - 1), below, raw);
 % if rows_ahead == 2:
             fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, END_CHUNK - 1), below, raw + RAWS);

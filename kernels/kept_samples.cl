@@ -2,7 +2,8 @@
 ## order of strips.
 ##
 ##     kept_samples [G][CHUNKS][TAPS][N * P][8]: of float32 the samples, of half types halves times their pixel's scale for that chunk
-##     kept_scales [G][CHUNKS][N * P]: these scales, powers of two; NaN where no half can hold a factor, and float32 samples are NaN then
+##     kept_scales [G][CHUNKS][N * P]: these scales, powers of two that bring all taps' samples below 2**15; NaN where no half can hold a
+##     factor, and samples are NaN then
 ##
 ## What a work-item leaves of a row: samples v that are scaled, the scale, and the same samples as halves.
 <%def name="row(v, scale, halves)">\
@@ -16,12 +17,10 @@ as_uint4((float4)(${v}[0], ${v}[1], ${v}[2], ${v}[3]) * inverse(${scale}))\
 <%def name="operands(qualifier='')">\
 % if sampled:
     __global ${qualifier}uint4 *restrict kept_samples,
-% if dtype != "float32":
     __global ${qualifier}float *restrict kept_scales,
-% endif
 % endif
 </%def>\
 ## And as arguments.
 <%def name="given()">\
-kept_samples, ${"" if dtype == "float32" else "kept_scales, "}\
+kept_samples, kept_scales, \
 </%def>\

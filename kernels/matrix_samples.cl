@@ -35,9 +35,6 @@ static inline int begins_in(int first_channel, int chunk, int g)
 static inline void make_plans(
     __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
 ${plan.operands(forward=True)}\
-% if sampled and dtype != "float32":
-    __global float *restrict scales_left,
-% endif
     long at, int first_channel, int chunk, int height, int width, int out_height, int out_width)
 {
     const int mine = (int)get_local_id(0) % TEAM_PIXELS;
@@ -82,9 +79,6 @@ ${plan.operands(forward=True)}\
     const float scale = scale_for(fmax(largest_in[mine], largest_in[mine + TEAM_PIXELS]));
     for (int i = half_of; i < PLANS * TAPS; i += 2) plan[i * TEAM_PIXELS + mine].y *= scale;
     if (half_of == 0) scales[mine] = scale;
-% if sampled and dtype != "float32":
-    if (half_of == 0 && (int)get_group_id(1) % TILES == 0) scales_left[at] = scale;
-% endif
     team_barrier();
 }
 

@@ -1,7 +1,7 @@
 <%namespace name="plan" file="plan.cl"/>\
 /* A block whose factors halves can't hold, in float32: total += grad_output x samples, of one warp's outputs and columns. All work-items of
  * that job come here together, for they share a panel of samples, PANEL_PIXELS [COLUMNS], in place of the block's halves. Plans come from
- * ${"offset and mask once more" if sampled else "local memory"}. Needs ring_vector, weight_tile and the names of backward_weight_matrix. */
+ * ${"where the forward had them from" if sampled else "local memory"}. Needs ring_vector, weight_tile and the names of backward_weight_matrix. */
 #define PANEL_PIXELS (BLOCK * PARTS / 2)
 
 static inline void add_again(
@@ -33,9 +33,11 @@ ${plan.operands()}\
                 const long at = min((long)block * BLOCK + begin + row, (long)end - 1);
                 const int n = (int)(at / pixels);
                 const int2 where = strip_pixel((int)(at % pixels), out_height, out_width);
+% if not planned:
                 const int oy = where.x, ox = where.y;
-                const index_t pixel = (index_t)oy * out_width + ox;
-                const plan_t its = ${plan.here("g")};
+% endif
+                const index_t pixel = (index_t)where.x * out_width + where.y;
+                const plan_t its = ${plan.kept("g") if planned else plan.here("g")};
 % else:
                 const plan_t its = plan[(column / UNIT * PLANS + g - first_group(group * GROUP_IN, unit)) * BLOCK + begin + row];
 % endif

@@ -29,11 +29,20 @@ NAMES = tuple(dict.fromkeys(variant.name for variants in PASSES.values() for var
 
 
 def _plan(case: Case, device: Device | None, **options: Any) -> Plan:
-    """A plan whose kernels have been checked, so that their launches may be counted."""
+    """A plan whose kernels have been checked, so that their launches may be counted.
+
+    The weight's pass is the same variant with and without keep, so that bits may be compared.
+    """
     given: dict[str, Any] = {"deterministic": True, **case.options, **options}
-    plan = Plan(case.input, case.weight, offset_groups=case.offset_groups, mask=case.mask, bias=case.bias, device=device, **given)
-    plan.choices()
-    return plan
+
+    def plan(variants: Mapping[str, str]) -> Plan:
+        shape = {"offset_groups": case.offset_groups, "mask": case.mask, "bias": case.bias}
+        return Plan(case.input, case.weight, device=device, **{**shape, **given, "variants": variants})
+
+    variants = given.get("variants", {})
+    alike = plan({"backward_weight": plan(variants).choices()["backward_weight"].split()[0], **variants})
+    alike.choices()
+    return alike
 
 
 def _variants(name: str) -> dict[str, str]:
