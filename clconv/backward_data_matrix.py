@@ -175,9 +175,9 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
         transpose, ring = ring_first(problem, device, 0 if _keeps_plans(unit, problem) else _sample(problem))
         before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
         zeros = "scratch", ring["scratch"]
-    joined = ring_and_weight(shared[0], pack, back=True, zeros=zeros) if shared else {}
+    joined = ring_and_weight(shared[0], back=pack, zeros=zeros) if shared else {}
     if zeros:  # where a forward has left the ring, or none is read
-        joined |= ring_and_weight(None, pack, back=True, zeros=zeros)
+        joined |= ring_and_weight(None, back=pack, zeros=zeros)
     way: dict[str, Value] = {
         "unit": unit,
         "parts": parts(problem),
@@ -207,7 +207,8 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items, _splits(tile)),
         (items, 1),
     )
-    return Schedule(unit, tile, (*before, launch, *after), temporaries, shared, joined=joined)
+    ahead = before if zeros else ()
+    return Schedule(unit, tile, (*before, launch, *after), temporaries, shared, joined=joined, ahead=ahead)
 
 
 def _pack(unit: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:

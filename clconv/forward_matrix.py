@@ -165,15 +165,14 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     kernel = Kernel.of("forward_matrix", {**way, "plans": plans, **special})
     items = 2 * tile["tile_pixels"]
     sampled = ("input_ring", "input_sizes", *present(problem, "offset", "mask"), *left, *kept)
+    joined = ring_and_weight(transpose, fore=pack)
     if splits == 1:
         operands = (*sampled, *present(problem, "bias"), "input", "weight", "output")
         product = Launch(kernel, operands, sizes(problem), (blocks * items, tiles), (items, 1))
-        return Schedule(unit, tile, (product,), ring | left, (transpose,), (pack,), kept, ring_and_weight(transpose, pack))
+        return Schedule(unit, tile, (product,), ring | left, (transpose,), (pack,), kept, joined)
     product = Launch(kernel, (*sampled, "partial_output"), sizes(problem), (blocks * items, tiles, splits), (items, 1, 1))
     steps = (product, _sum(problem, device, splits, special))
-    return Schedule(
-        unit, tile, steps, {**ring, **left, "partial_output": 4 * elements}, (transpose,), (pack,), kept, ring_and_weight(transpose, pack)
-    )
+    return Schedule(unit, tile, steps, {**ring, **left, "partial_output": 4 * elements}, (transpose,), (pack,), kept, joined)
 
 
 def _sum(problem: Problem, device: "Device", splits: int, special: Mapping[str, Value]) -> Launch:

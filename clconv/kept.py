@@ -9,17 +9,37 @@ import numpy as np
 import pyopencl as cl
 
 from clconv.execute import Runner
-from clconv.schedule import Launch, Schedule
+from clconv.ring_and_weight import ring_and_weight
+from clconv.schedule import Fill, Launch, Schedule, Step
 
-DEPENDS_ON = ("input", "offset", "mask")
+DEPENDS_ON = ("input", "offset", "mask", "weight")
 """The operands that all of it is made of."""
+
+
+def going_ahead(forward: Schedule, backward: Schedule) -> Schedule:
+    """A forward that does a backward's steps that are `ahead`, in its own first launch; where it can't, as it was."""
+    if not (len(backward.ahead) == 2 and len(forward.prepare) == 1 and forward.shared == backward.shared and len(forward.shared) == 1):
+        return forward
+    (ring,), (fore,), (back, zero) = forward.shared, forward.prepare, backward.ahead
+    assert isinstance(ring, Launch) and isinstance(fore, Launch) and isinstance(back, Launch) and isinstance(zero, Fill)
+    made = {name: size for name, size in backward.temporaries.items() if name in (*back.buffers, zero.buffer)}
+    first = ring_and_weight(ring, fore=fore, back=back, zeros=(zero.buffer, made[zero.buffer]))
+    joined = {**first, **forward.joined, **backward.joined}
+    return replace(forward, shared=(ring, back, zero), temporaries={**forward.temporaries, **made}, joined=joined)
 
 
 def relieved(schedule: Schedule, forward: Schedule) -> Schedule:
     """A backward without the steps that a forward has done, and without what these made."""
-    shared = tuple(step for step in schedule.shared if step not in forward.shared)
-    left = _left_by(forward) - {name for step in shared if isinstance(step, Launch) for name in step.buffers}
-    return replace(schedule, shared=shared, temporaries={name: size for name, size in schedule.temporaries.items() if name not in left})
+    done = forward.shared
+    shared, steps = (tuple(step for step in some if step not in done) for some in (schedule.shared, schedule.steps))
+    again = {name for step in (*shared, *(step for step in schedule.ahead if step not in done)) for name in _buffers(step)}
+    left = _left_by(forward) - again
+    kept = {name: size for name, size in schedule.temporaries.items() if name not in left}
+    return replace(schedule, shared=shared, steps=steps, temporaries=kept)
+
+
+def _buffers(step: Step) -> tuple[str, ...]:
+    return step.buffers if isinstance(step, Launch) else (step.buffer,)
 
 
 def reads(schedule: Schedule, name: str) -> bool:
@@ -28,7 +48,7 @@ def reads(schedule: Schedule, name: str) -> bool:
 
 
 def _left_by(forward: Schedule) -> set[str]:
-    made = {name for step in forward.shared if isinstance(step, Launch) for name in step.buffers}
+    made = {name for step in forward.shared for name in _buffers(step)}
     return {name for name in forward.temporaries if name in made or name.startswith("kept_")}
 
 
@@ -74,7 +94,7 @@ class Kept:
     ) -> list[cl.Event]:
         """Enqueue a forward, and keep what it leaves for a backward of `arrays`; with None, keep nothing."""
         if self._left is not None:
-            self._replace(None)
+            self.forget()
         if arrays is None:
             return self._runner.run(schedule, buffers, wait_for)
         temporaries, events = self._runner.start(schedule, buffers, wait_for)
@@ -99,6 +119,10 @@ class Kept:
         events = self._runner.run(schedule, {**buffers, **left.buffers}, [*wait_for, *left.events])
         self._runner.workspace.give_back(left.schedule, left.temporaries, events)
         return events
+
+    def forget(self) -> None:
+        """Keep nothing any more."""
+        self._replace(None)
 
     def _replace(self, left: Left | None) -> None:
         """Put something there, or nothing; what was there is given back."""

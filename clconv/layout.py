@@ -30,8 +30,9 @@ _PLAN_BYTES = 16
 
 _PLANNED_CHANNELS = range(32, 64)
 
-_ROW_BYTES, _FEW_CHANNELS = 128, 64
-"""Of samples that a forward leaves: a pixel's chunk of channels at one tap; channels that share an offset, at most."""
+_ROW_BYTES, _FEW_CHANNELS, _MANY_OUTPUTS = 128, 32, 128
+"""Of samples that a forward leaves: a pixel's chunk of channels at one tap; channels that share an offset, at most, or twice as many where
+so many outputs take each."""
 
 
 def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[Launch, dict[str, int]]:
@@ -100,11 +101,12 @@ def kept_plans(request: Request) -> dict[str, int]:
 def kept_samples(request: Request, device: "Device") -> dict[str, int]:
     """The buffer of the samples that a forward leaves, see kernels/kept_samples.cl, where it is asked to, and their scales.
 
-    Worth it where few channels share a sample, whose place takes longer than they do; it takes at most an eighth of the device's memory.
+    Worth it where few channels share a place, which takes longer than they do; it takes at most an eighth of the device's memory.
     """
     problem = request.problem
-    few = problem.offset_groups and problem.in_channels // problem.offset_groups <= _FEW_CHANNELS
-    if KEPT_SAMPLES not in request.kept or not few or problem.dtype == "float64":
+    channels = problem.in_channels // problem.sample_groups
+    few = channels <= _FEW_CHANNELS or (channels <= 2 * _FEW_CHANNELS and problem.group_out >= _MANY_OUTPUTS)
+    if KEPT_SAMPLES not in request.kept or not problem.offset_groups or not few or problem.dtype == "float64":
         return {}
     rows = problem.groups * ceil_div(problem.group_in * DTYPES[problem.dtype], _ROW_BYTES) * problem.out_pixels
     size = _ROW_BYTES * problem.taps * rows

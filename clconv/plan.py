@@ -151,6 +151,7 @@ class Plan:
             Shape (O, C/groups, KH, KW). None forgets the weight.
         """
         self._weight = {}
+        self._kept.forget()
         if weight is None:
             return
         check(self.problem, {"weight": weight})
@@ -177,12 +178,12 @@ class Plan:
     ) -> Any:
         """The output, shape (N, O, OH, OW); operands as in `deform_conv2d`, `weight` unless `set_weight` was called.
 
-        With `keep`, what the backward needs too stays on the device: the input in the kernels' order, and where kernels can read them the
-        samples, all channels at all taps of each output pixel, if few channels share an offset and that is no more than an eighth of the
-        device's memory; or else 16 bytes for each sample, made of offset and mask. The next backward with the same arrays takes it and is
-        faster: `input`, `offset` and `mask` must not be written in between. One with other arrays makes its own. It is released by the
-        backward that took it, or by the next forward; until then it comes on top of `workspace_bytes` (see `workspace_of`), and these
-        arrays are held.
+        With `keep`, what the backward needs too stays on the device: the input in the kernels' order, packed weights, and where kernels can
+        read them the samples, all channels at all taps of each output pixel, if few channels share an offset and that is no more than an
+        eighth of the device's memory; 16 bytes for each sample, made of offset and mask, if many do. The next backward with the same arrays
+        takes it and is faster: `input`, `offset`, `mask` and `weight` must not be written in between. One with other arrays makes its own.
+        It is released by the backward that took it, by the next forward or `set_weight`; until then it comes on top of `workspace_bytes`
+        (see `workspace_of`), and these arrays are held.
         """
         keep = flag(keep, "keep")
         operands = {"input": input, "offset": offset, "weight": weight, "bias": bias, "mask": mask}

@@ -11,35 +11,38 @@ _QUADS = 32
 
 _UNUSED: dict[str, Value] = {
     "channels": 1, "bits": 32, "per_word": 1, "sizes": True, "block": 1, "tile_pixels": 1, "chunk": 1, "tile_channels": 1,
-    "unit": "", "vec": 1, "tile_out": 1,
+    "unit": "", "back_unit": "", "vec": 1, "tile_out": 1,
 }  # fmt: skip
 """Template arguments of the parts that a launch hasn't: the template names them all."""
 
 
 def ring_and_weight(
-    transpose: Launch | None, pack: Launch, *, back: bool = False, zeros: tuple[str, int] | None = None
+    transpose: Launch | None, *, fore: Launch | None = None, back: Launch | None = None, zeros: tuple[str, int] | None = None
 ) -> dict[tuple[Step, ...], Launch]:
-    """The launch that does what `transpose` (see ring_last) and `pack` do, and sets the temporary `zeros`, of so many bytes, to zero.
+    """The launch that does what `transpose` (see ring_last), `fore` (pack_weight_matrix) and `back` (pack_weight_back) do.
 
-    By the steps that it stands for. `back` says that `pack` is pack_weight_back, not pack_weight_matrix; without `transpose`, a ring is
-    there already.
+    It also sets the temporary `zeros`, of so many bytes, to zero. By the steps that it stands for, in a call's order. Without `transpose`
+    a ring is there already.
     """
-    assert pack.local_size is not None
-    items = pack.local_size[0]
-    parts = [step for step in (transpose, pack) if step]
-    arguments = [dict(part.kernel.arguments) for part in parts]
+    parts = {name: part for name, part in (("ring", transpose), ("fore", fore), ("back", back)) if part}
+    arguments = {name: dict(part.kernel.arguments) for name, part in parts.items()}
+    items = arguments["fore" if fore else "back"]["items"]
+    assert isinstance(items, int)
     way: dict[str, Value] = dict(_UNUSED)
-    for part in arguments:
+    for part in arguments.values():
         way |= part
-    way |= {"ring": transpose is not None, "back": back, "zeros": zeros is not None, "quads": _QUADS}
-    way["wide"] = any(part["wide"] for part in arguments)
-    groups = [prod(part.global_size) // items for part in parts]
-    steps: tuple[Step, ...] = tuple(parts)
-    buffers = tuple(name for part in parts for name in part.buffers)
-    scalars: tuple[Scalar, ...] = (*transpose.scalars, np.int32(groups[0])) if transpose else ()
+    way |= {name: name in parts for name in ("ring", "fore", "back")}
+    way |= {"unit": arguments["fore"]["unit"]} if fore else {}
+    way |= {"back_unit": arguments["back"]["unit"]} if back else {}
+    way |= {"zeros": zeros is not None, "quads": _QUADS, "wide": any(part["wide"] for part in arguments.values())}
+    groups = {name: prod(part.global_size) // items for name, part in parts.items()}
+    buffers = tuple(dict.fromkeys(name for part in parts.values() for name in part.buffers))  # the weight once
+    scalars: list[Scalar] = []
     if zeros:
-        name, size = zeros
-        steps, buffers, scalars = (*steps, Fill(name)), (*buffers, name), (*scalars, np.int32(groups[-1]), np.int64(size // 16))
-        groups.append(ceil_div(size, 16 * _QUADS * items))
-    turns = max(_QUADS, *(part.turns for part in parts))
-    return {steps: Launch(Kernel.of("ring_and_weight", way), buffers, scalars, (sum(groups) * items,), (items,), turns)}
+        buffers, scalars = (*buffers, zeros[0]), [np.int64(zeros[1] // 16)]
+    scalars += [*(transpose.scalars if transpose else ()), *map(np.int32, groups.values())]
+    filled = ceil_div(zeros[1], 16 * _QUADS * items) if zeros else 0
+    turns = max(_QUADS, *(part.turns for part in parts.values()))
+    launch = Launch(Kernel.of("ring_and_weight", way), buffers, tuple(scalars), ((sum(groups.values()) + filled) * items,), (items,), turns)
+    steps = (transpose, back, Fill(zeros[0]) if zeros else None, fore)
+    return {tuple(step for step in steps if step): launch}

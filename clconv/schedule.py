@@ -80,7 +80,8 @@ class Schedule:
 
     `shared` comes first: steps on the operands alone that several passes of one call have in common. `prepare` depends on the weight
     alone: its temporaries, `kept`, may outlive a call when the weight stays. Steps that follow one another in a call and that are a key of
-    `joined` are done by that one launch: small layers wait for launches.
+    `joined` are done by that one launch: small layers wait for launches. `ahead` are those of a backward pass's first steps that read the
+    weight alone, or nothing: a forward that keeps may do them.
     """
 
     variant: str
@@ -91,6 +92,7 @@ class Schedule:
     prepare: tuple[Step, ...] = ()
     kept: Mapping[str, int] = field(default_factory=dict)
     joined: Mapping[tuple[Step, ...], Launch] = field(default_factory=dict)
+    ahead: tuple[Step, ...] = ()
 
     def in_order(self, prepared: bool = False) -> tuple[Step, ...]:
         """All steps of a call, without those that prepare the weight where that has been done."""
@@ -123,6 +125,7 @@ def together(schedules: Sequence[Schedule]) -> Schedule:
         tuple(step for schedule in schedules for step in schedule.prepare),
         kept,
         {parts: launch for schedule in schedules for parts, launch in schedule.joined.items()},
+        tuple(step for schedule in schedules for step in schedule.ahead),
     )
 
 

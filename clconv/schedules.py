@@ -7,7 +7,7 @@ from functools import partial
 from clconv import selfcheck, tuning
 from clconv.device import Device
 from clconv.errors import ProblemError
-from clconv.kept import reads, relieved
+from clconv.kept import going_ahead, reads, relieved
 from clconv.problem import Problem
 from clconv.schedule import KEPT, Request, Schedule, Variant, together
 
@@ -51,7 +51,8 @@ class Schedules:
         """A forward; one that keeps leaves samples and plans, too, if it can and a backward reads them."""
         if keep not in self._forwards:
             kept = frozenset(name for name in KEPT if keep and self._may_leave(name))
-            self._forwards[keep] = self.of("forward", kept=kept)
+            forward = self.of("forward", kept=kept)
+            self._forwards[keep] = going_ahead(forward, self._whole(kept)) if keep else forward
         return self._forwards[keep]
 
     def _may_leave(self, name: str) -> bool:
@@ -67,6 +68,9 @@ class Schedules:
             whole = together(self._backward(needs, forward.temporaries.keys() & frozenset(KEPT)))
             self._backwards[needs, keep] = relieved(whole, forward) if keep else whole
         return self._backwards[needs, keep]
+
+    def _whole(self, kept: Set[str]) -> Schedule:
+        return together(self._backward(frozenset(self._problem.operands()), kept))
 
     def _backward(self, needs: frozenset[str], kept: Set[str]) -> list[Schedule]:
         return [self.of(which, needs & gradients, frozenset(kept)) for which, gradients in tuning.GRADIENTS.items() if needs & gradients]

@@ -1,23 +1,9 @@
+<%page args="name='make_packed'"/>\
 /* What pack_weight_matrix does, for work-group `work_group` of ITEMS work-items: columns are packed, each of PACKED_DEPTH * TAPS numbers,
- * number k of them at PACKED_FROM(group, column, k) of the weight. */
+ * number k of them at PACKED_FROM(group, column, k) of the weight. Needs combined. */
 #define DEPTH (PACKED_DEPTH * TAPS)
 
-/* Of all work-items: the largest x, the sums of y and z. */
-static inline float4 combined(__local float4 *all, float4 mine)
-{
-    const int t = (int)get_local_id(0);
-    all[t] = mine;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (int half_of = ITEMS / 2; half_of > 0; half_of /= 2) {
-        if (t < half_of) all[t] = (float4)(fmax(all[t].x, all[t + half_of].x), all[t].yzw + all[t + half_of].yzw);
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    const float4 result = all[0];
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return result;
-}
-
-static inline void make_packed(
+static inline void ${name}(
     int work_group, __local float4 *all, __global const data_t *restrict weight, __global half *restrict packed, __global float *restrict unscale)
 {
     const int t = (int)get_local_id(0);

@@ -1,3 +1,4 @@
+<%page args="unit"/>\
 /* How matrix units share out the product that goes back, pixels x outputs times outputs x channels, in 16 x 8 pieces (mma.sync's m16n8k16):
  * which lane has what, and where the packed weight lies. A warp has eight pieces (m, j), 2 x 4: of 32 pixels times 32 channels, or, by wgmma,
  * of 16 pixels times twice 32 channels.

@@ -10,6 +10,7 @@
 <%include file="matrix_back.cl"/>
 #define ITEMS ${items}
 #define DOUBT_BITS ${doubt_bits}
+<%include file="combined.cl"/>
 <%include file="make_packed.cl"/>
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))

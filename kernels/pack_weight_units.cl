@@ -11,6 +11,7 @@
 #define ITEMS ${items}
 #define DOUBT_BITS ${doubt_bits}
 <%include file="packed_outputs.cl"/>
+<%include file="combined.cl"/>
 <%include file="make_packed.cl"/>
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))

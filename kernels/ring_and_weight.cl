@@ -1,14 +1,13 @@
-/* ring_and_weight: what ${"ring_last and " if ring else ""}${"pack_weight_back" if back else "pack_weight_matrix"} do, in one launch: neither waits for the other, and small layers wait for launches.
+/* ring_and_weight: what ${" and ".join(what for what, there in (("ring_last", ring), ("pack_weight_matrix", fore), ("pack_weight_back", back)) if there)} do, in one launch: none waits for another, and small
+ * layers wait for launches.
  *
- * Buffers as there. ${"Work-groups below ring_groups make the ring, the next" if ring else "The first"}${" weight_groups pack the weight, the others set zeroed [quads] to zero" if zeros else " pack the weight"}. */
+ * Buffers as there${", and zeroed [quads], which is set to zero" if zeros else ""}. Each job has work-groups of its own, in this order. */
+<%
+names = ("VEC", "LANES", "UNIT", "CHUNK", "STEPS", "CHUNKS", "PARTS", "LOW_SCALE", "LEAST_HIGH", "TILE_OUT", "TILES", "STAGE", "MATRIX_STEP",
+    "MATRIX_LANE", "MATRIX_PLACE", "MATRIX_CHANNEL", "MATRIX_WEIGHT", "PACKED_COLUMNS", "PACKED_DEPTH", "PACKED_FROM", "PACKED_STAGE", "DEPTH")
+%>\
 <%include file="types.cl"/>
 <%include file="channels.cl"/>
-% if back:
-<%include file="matrix_back.cl"/>
-% else:
-<%include file="matrix.cl"/>
-<%include file="packed_outputs.cl"/>
-% endif
 #define ITEMS ${items}
 #define DOUBT_BITS ${doubt_bits}
 % if ring:
@@ -16,18 +15,41 @@
 #define TILE_PIXELS ${tile_pixels}
 <%include file="make_ring.cl"/>
 % endif
-<%include file="make_packed.cl"/>
+<%include file="combined.cl"/>
+% if fore:
+<%include file="matrix.cl"/>
+<%include file="packed_outputs.cl"/>
+<%include file="make_packed.cl" args="name='pack_outputs'"/>
+% endif
+% if fore and back:
+% for name in names:
+#undef ${name}
+% endfor
+% endif
+% if back:
+<%include file="matrix_back.cl" args="unit=back_unit"/>
+<%include file="make_packed.cl" args="name='pack_channels'"/>
+% endif
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void ring_and_weight(
 % if ring:
     __global const data_t *restrict input, __global data_t *restrict ring, __global float *restrict largest,
 % endif
-    __global const data_t *restrict weight, __global half *restrict packed, __global float *restrict unscale,
-% if zeros:
-    __global uint4 *restrict zeroed,
+    __global const data_t *restrict weight,
+% if fore:
+    __global half *restrict packed, __global float *restrict unscale,
 % endif
-    ${"int batch, int height, int width, int ring_groups" if ring else ""}${", " if ring and zeros else ""}${"int weight_groups, long quads" if zeros else ""})
+% if back:
+    __global half *restrict packed_back, __global float *restrict unscale_back,
+% endif
+% if zeros:
+    __global uint4 *restrict zeroed, long quads,
+% endif
+% if ring:
+    int batch, int height, int width, int ring_groups,
+% endif
+    int ${"fore_groups, int back_groups" if fore and back else "fore_groups" if fore else "back_groups"})
 {
 % if ring:
     __local word_t tile[WORDS * ROW];
@@ -35,19 +57,30 @@ void ring_and_weight(
     __local int doubted[TILE_PIXELS];
 % endif
     __local float4 all[ITEMS];
-    const int work_group = (int)get_group_id(0);
+    int work_group = (int)get_group_id(0);
 % if ring:
-    const int packs = work_group - ring_groups;
-    if (packs < 0) make_ring(work_group, tile, most_of, doubted, input, ring, largest, batch, height, width);
-    else
-% else:
-    const int packs = work_group;
+    if (work_group < ring_groups) {
+        make_ring(work_group, tile, most_of, doubted, input, ring, largest, batch, height, width);
+        return;
+    }
+    work_group -= ring_groups;
+% endif
+% if fore:
+    if (work_group < fore_groups) {
+        pack_outputs(work_group, all, weight, packed, unscale);
+        return;
+    }
+    work_group -= fore_groups;
+% endif
+% if back:
+    if (work_group < back_groups) {
+        pack_channels(work_group, all, weight, packed_back, unscale_back);
+        return;
+    }
+    work_group -= back_groups;
 % endif
 % if zeros:
-    if (packs >= weight_groups) {
-        const long first = (long)(packs - weight_groups) * (ITEMS * ${quads}) + (long)get_local_id(0);
-        for (long i = first; i < min(first + ITEMS * ${quads}, quads); i += ITEMS) zeroed[i] = (uint4)(0);
-    } else
+    const long first = (long)work_group * (ITEMS * ${quads}) + (long)get_local_id(0);
+    for (long i = first; i < min(first + ITEMS * ${quads}, quads); i += ITEMS) zeroed[i] = (uint4)(0);
 % endif
-    make_packed(packs, all, weight, packed, unscale);
 }

@@ -138,7 +138,7 @@ def test_only_the_backward_of_the_same_arrays_takes_it(kind: str, device: Device
     grad, arrays = _operands(device, kind)
     want, all_steps = _launches(plan, grad, arrays)
     plan.forward(**arrays, keep=True)
-    for name in ("input", "offset", "mask"):
+    for name in ("input", "offset", "mask", "weight"):
         assert _launches(plan, grad, {**arrays, name: arrays[name].copy()}) == (want, all_steps)
         reverse = arrays[name][..., ::-1]
         changed, steps = _launches(plan, grad, {**arrays, name: reverse})
@@ -177,8 +177,7 @@ def test_any_gradients_may_be_asked_for_and_the_weight_may_change(device: Device
     plan.set_weight(arrays["weight"])
     plan.forward(**{name: array for name, array in arrays.items() if name != "weight"}, keep=True)
     plan.set_weight(others.pop("weight"))
-    got, steps = _launches(plan, grad, others)
-    assert got == want and _spares(steps, all_steps)
+    assert _launches(plan, grad, others) == (want, all_steps)
 
 
 @pytest.mark.parametrize("kind", ["numpy", "device"])
@@ -267,17 +266,17 @@ def test_memory_is_told_and_used_again(device: Device) -> None:
     assert memory[0] == memory[1]
 
 
-@pytest.mark.parametrize("unit", ["wgmma", "mma"])
-def test_matrix_units_share_samples_and_the_ring(unit: str) -> None:
+@pytest.mark.parametrize(("unit", "reader"), [("wgmma", "backward_weight_wgmma"), ("mma", "backward_weight_sampled")])
+def test_matrix_units_share_samples_and_the_ring(unit: str, reader: str) -> None:
     """On a device that isn't here: the forward leaves both, the weight's pass reads samples, the data's pass the ring."""
     problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), 8, padding=1, mask=True)
-    variants = {"forward": unit, **dict.fromkeys(GRADIENTS, "mma")}
+    variants = {"forward": unit, "backward_data": "mma", **({"backward_weight": "mma"} if unit == "mma" else {})}
     schedules = Schedules(problem, False, DEVICES["sm_90"], variants)
     forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
     assert forward.temporaries.keys() & {*KEPT, "input_ring"} == {KEPT_SAMPLES, "input_ring"}
     assert forward.temporaries[KEPT_SAMPLES] == 4 * 64 * 9 * 90 * 160
     launches = [step for step in backward.in_order() if isinstance(step, Launch)]
-    assert [step.kernel.name for step in launches if KEPT_SAMPLES in step.buffers] == ["backward_weight_sampled"]
+    assert [step.kernel.name for step in launches if KEPT_SAMPLES in step.buffers] == [reader]
     assert not any("input" in step.buffers for step in launches) and "input_ring" not in backward.temporaries
     small = replace(DEVICES["sm_90"], global_memory=8 * forward.temporaries[KEPT_SAMPLES] - 1)
     assert Schedules(problem, False, small, variants).forward(keep=True).temporaries.keys() & set(KEPT) == {KEPT_PLANS}
@@ -288,7 +287,7 @@ def test_matrix_units_share_plans_and_the_ring(unit: str) -> None:
     """Where channels that share a sample are many: the forward leaves both, the backward reads them and makes neither."""
     fake = DEVICES["sm_90"]
     for convention, planned in (("torchvision", True), ("chainer", False)):
-        problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), 1, padding=1, mask=True, convention=convention)
+        problem = problem_of((1, 128, 90, 160), (64, 128, 3, 3), 1, padding=1, mask=True, convention=convention)
         schedules = Schedules(problem, False, fake, {"forward": unit, **dict.fromkeys(GRADIENTS, "mma")})
         forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
         assert unit in UNITS and {"input_ring", "input_sizes"} <= forward.temporaries.keys()
