@@ -8,7 +8,7 @@ arrays that are there. A layer whose gradients differ by more than 1e-6 of their
 
 import argparse
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--device", help="index, kind or part of a name")
     parser.add_argument("--suite", default="gpu9")
     parser.add_argument("--layer", action="append", help="this one of the suite alone; repeatable")
+    parser.add_argument("--offset-groups", type=int, help="so many in place of the layers' own")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--deterministic", action="store_true")
     parser.add_argument("--runs", type=int, default=20)
@@ -105,6 +106,8 @@ def main() -> None:
     for layer in suite(options.suite):
         if options.layer and layer.name not in options.layer:
             continue
+        if options.offset_groups:
+            layer = replace(layer, offset_groups=options.offset_groups)
         row = measured(layer, options.dtype, options.deterministic, device, options.runs)
         rows.append(row)
         print(row, flush=True)
