@@ -266,14 +266,17 @@ def test_memory_is_told_and_used_again(device: Device) -> None:
     assert memory[0] == memory[1]
 
 
-@pytest.mark.parametrize(("unit", "reader"), [("wgmma", "backward_weight_wgmma"), ("mma", "backward_weight_sampled")])
-def test_matrix_units_share_samples_and_the_ring(unit: str, reader: str) -> None:
+@pytest.mark.parametrize(
+    ("unit", "offset_groups", "left", "reader"),
+    [("wgmma", 2, {KEPT_SAMPLES, KEPT_PLANS}, "backward_weight_wgmma"), ("mma", 8, {KEPT_SAMPLES}, "backward_weight_sampled")],
+)
+def test_matrix_units_share_samples_and_the_ring(unit: str, offset_groups: int, left: set[str], reader: str) -> None:
     """On a device that isn't here: the forward leaves both, the weight's pass reads samples, the data's pass the ring."""
-    problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), 8, padding=1, mask=True)
-    variants = {"forward": unit, "backward_data": "mma", **({"backward_weight": "mma"} if unit == "mma" else {})}
+    problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), offset_groups, padding=1, mask=True)
+    variants = {"forward": unit, "backward_data": "mma", "backward_weight": unit}
     schedules = Schedules(problem, False, DEVICES["sm_90"], variants)
     forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
-    assert forward.temporaries.keys() & {*KEPT, "input_ring"} == {KEPT_SAMPLES, "input_ring"}
+    assert forward.temporaries.keys() & {*KEPT, "input_ring"} == {*left, "input_ring"}
     assert forward.temporaries[KEPT_SAMPLES] == 4 * 64 * 9 * 90 * 160
     launches = [step for step in backward.in_order() if isinstance(step, Launch)]
     assert [step.kernel.name for step in launches if KEPT_SAMPLES in step.buffers] == [reader]
