@@ -34,7 +34,8 @@
 <%include file="product_direct.cl"/>
 % endif
 #define TILE_OUT ${"RUN" if narrow else "TILE"}
-#define PANEL ${"0" if narrow or direct else "(TILE_PIXELS * CHUNK)"}
+#define PANEL_ROW (CHUNK + VEC)
+#define PANEL ${"0" if narrow or direct else "(TILE_PIXELS * PANEL_ROW)"}
 <%include file="block_sums.cl"/>
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void forward_block(
@@ -107,13 +108,13 @@ void forward_block(
                         samples_t samples;
                         keep_samples(&samples, ${samples.here("run * RUN / SAMPLE_CHANNELS")}, ${samples.scale("run * RUN / SAMPLE_CHANNELS")}, outside);
                         ${samples.fetch("run * RUN / SAMPLE_CHANNELS")}
-                        sample_run(&samples, image, panel + p * CHUNK + j * ROOM, CHUNK);
+                        sample_run(&samples, image, panel + p * PANEL_ROW + j * ROOM, PANEL_ROW);
                     }
                 }
                 for (int tile = 0; tile < TILES; ++tile) {
                     __global const acc_t *w = packed + (((index_t)group * TILES + tile) * DEPTH + first * ROOM) * TILE_OUT;
                     for (int p = 0; p < real_pixels; p += ITEM_ROWS)
-                        multiply(panel + p * CHUNK, CHUNK, 1, w, TILE_OUT, sums + (tile * TILE_PIXELS + p) * TILE_OUT, TILE_OUT, depth, 1);
+                        multiply(panel + p * PANEL_ROW, PANEL_ROW, 1, w, TILE_OUT, sums + (tile * TILE_PIXELS + p) * TILE_OUT, TILE_OUT, depth, 1);
                 }
 % endif
             }
