@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from clconv.problem import Problem
 from clconv.runs import FLUSH_DENORMALS, Run, divisor, narrow, pack_weight_block, refuses, register_tiles, threads, vector
 from clconv.schedule import Kernel, Launch, Request, Schedule, Tile, Variant, ceil_div, present, round_up, sizes, specialisation
 
@@ -25,20 +24,16 @@ def _suits(request: Request, device: "Device") -> bool:
 
 
 def _tiles(request: Request, device: "Device") -> tuple[Tile, ...]:
-    """Large blocks of pixels, which read fewer lines of a plane twice, unless small ones keep the threads busy for a shorter time."""
+    """First large blocks of pixels, which read fewer lines of a plane twice."""
     problem = request.problem
     run = Run.of(problem, device)
     pairs = problem.group_in // run.size * problem.taps
     return tuple(
         Tile.of(vec=vector(problem, device), item_rows=rows, item_vecs=width, tile_pixels=pixels, chunk_pairs=chunk)
         for rows, width in register_tiles(problem, device)
-        for pixels in sorted((288, 96), key=lambda pixels: ceil_div(_blocks(problem, pixels), device.compute_units) * pixels)
+        for pixels in (288, 96)
         for chunk in dict.fromkeys(divisor(pairs, depth // run.room) for depth in (64, 192))
     )
-
-
-def _blocks(problem: Problem, tile_pixels: int) -> int:
-    return problem.batch * ceil_div(problem.out_height * problem.out_width, tile_pixels)
 
 
 def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
@@ -46,7 +41,8 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     run, tile_out = Run.of(problem, device), tile["item_vecs"] * tile["vec"]
     pack, packed = pack_weight_block(problem, tile_out, device)
     slice_elements = tile["tile_pixels"] * (tile["chunk_pairs"] * run.room + round_up(problem.group_out, tile_out))
-    count, scratch = threads(_blocks(problem, tile["tile_pixels"]), slice_elements, problem, device)
+    strips = problem.batch * ceil_div(problem.out_height * problem.out_width, tile["vec"])
+    count, scratch = threads(strips, slice_elements, problem, device)
     arguments = {**dict(tile.sizes), **run.arguments, **specialisation(problem)}
     launch = Launch(
         Kernel.of("forward_planes", arguments, FLUSH_DENORMALS),

@@ -1,6 +1,6 @@
 """NumPy arrays in, NumPy arrays out: without a copy where the device works on the host's memory."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyopencl as cl
@@ -72,10 +72,13 @@ class NumpyDoor:
         if not self.device.unified_memory:
             return cl.enqueue_copy(self.queue, _bytes(result), buffer, wait_for=events, is_blocking=False)
         size, kind = (result.nbytes,), np.dtype(np.uint8)
-        # waits, for rusticl takes no pointer back before it has been mapped
-        view: Any = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, size, kind, wait_for=events, is_blocking=True)[0]
-        unmapped: cl.Event = view.base.release(self.queue)
-        return unmapped
+        view: Any
+        view, mapped = cl.enqueue_map_buffer(self.queue, buffer, cl.map_flags.READ, 0, size, kind, wait_for=events, is_blocking=False)
+        try:
+            return cast(cl.Event, view.base.release(self.queue, [mapped]))
+        except cl.Error:  # rusticl takes no pointer back before it has been mapped
+            mapped.wait()
+            return cast(cl.Event, view.base.release(self.queue))
 
 
 def _filled(result: NumpyArray, out: NumpyArray | None) -> NumpyArray:

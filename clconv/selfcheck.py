@@ -4,11 +4,8 @@ Verdicts are remembered per device, driver and version of the kernels, in memory
 CLCONV_SELFCHECK=0 trusts every variant.
 """
 
-import hashlib
 import json
 import os
-import sys
-import tempfile
 import threading
 import warnings
 from functools import cache
@@ -17,7 +14,7 @@ from pathlib import Path
 from clconv import disk
 from clconv.device import Device
 from clconv.schedule import Variant
-from clconv.source import data_directory
+from clconv.source import kernels_digest
 
 _lock = threading.RLock()
 
@@ -49,24 +46,8 @@ def _key(which: str, variant: Variant, dtype: str, device: Device) -> str:
 
 
 def cache_file() -> Path:
-    """Where verdicts are remembered: in XDG_CACHE_HOME, or the system's place for caches."""
-    system = (
-        os.environ.get("LOCALAPPDATA", "~") if sys.platform == "win32" else "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    )
-    try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or system).expanduser()
-    except RuntimeError:  # a user without a home, as in some containers
-        folder = Path(tempfile.gettempdir())
-    return folder / "clconv" / "selfcheck.json"
-
-
-@cache
-def kernels_digest() -> str:
-    """Short digest of all kernel templates: changed kernels are checked again."""
-    digest = hashlib.sha256()
-    for file in sorted(data_directory("kernels").glob("*.cl")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    """Where verdicts are remembered."""
+    return disk.folder() / "selfcheck.json"
 
 
 def _check(which: str, variant: Variant, dtype: str, device: Device) -> str:

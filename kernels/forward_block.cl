@@ -7,12 +7,12 @@
  * offset [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them
  * scratch  [work-items][SLICE] of acc_t: a panel [TILE_PIXELS][CHUNK] and sums [TILES][TILE_PIXELS][TILE_OUT] for each work-item
  *
- * A work-item is a thread: it takes block after block of TILE_PIXELS pixels of one image, and nothing is shared, so there are no
- * barriers. For a block it goes through the depth of the product in chunks of CHUNK_PAIRS pairs of a run and a tap: samples them into
- * the panel, VEC pixels at a time, then multiplies the panel by the packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time
- * (see product). Rows of the panel behind an image's last pixel hold what was there before; their sums are not stored. Narrow groups have
- * no panel, see sample_narrow; pack_weight_narrow packs their weights. Without offsets and masks there is none either: rows are read where
- * they lie, see product_direct. */
+ * A work-item is a thread: it takes an equal stretch of all images' pixels, in blocks of at most TILE_PIXELS of one image, so that what
+ * it sampled is near for its next ones; nothing is shared, so there are no barriers. For a block it goes through the depth of the product
+ * in chunks of CHUNK_PAIRS pairs of a run and a tap: samples them into the panel, VEC pixels at a time, then multiplies the panel by the
+ * packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time (see product). Rows of the panel behind an image's last pixel hold what
+ * was there before; their sums are not stored. Narrow groups have no panel, see sample_narrow; pack_weight_narrow packs their weights.
+ * Without offsets and masks there is none either: rows are read where they lie, see product_direct. */
 <%namespace name="samples" file="places.cl"/>\
 <% direct = not (narrow or offset_groups or has_mask) %>\
 <%include file="types.cl"/>
@@ -34,7 +34,8 @@
 <%include file="product_direct.cl"/>
 % endif
 #define TILE_OUT ${"RUN" if narrow else "TILE"}
-#define PANEL ${"0" if narrow or direct else "(TILE_PIXELS * CHUNK)"}
+#define PANEL_ROW (CHUNK + VEC)
+#define PANEL ${"0" if narrow or direct else "(TILE_PIXELS * PANEL_ROW)"}
 <%include file="block_sums.cl"/>
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void forward_block(
@@ -54,15 +55,17 @@ void forward_block(
 {
     const index_t pixels = (index_t)out_height * out_width;
     const int outside = height * width;
-    const int blocks = (int)((pixels + TILE_PIXELS - 1) / TILE_PIXELS);
+    const index_t strips = (pixels + VEC - 1) / VEC;
     __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
     __global acc_t *sums = panel + PANEL;
     for (int j = 0; j < PANEL; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
 
-    for (index_t block = (index_t)get_global_id(0); block < (index_t)batch * blocks; block += (index_t)get_global_size(0)) {
-        const int n = (int)(block / blocks);
-        const index_t first_pixel = block % blocks * TILE_PIXELS;
-        const int real_pixels = (int)min((index_t)TILE_PIXELS, pixels - first_pixel);
+    const index_t end = first_strip(batch * strips, get_global_id(0) + 1);
+    int real_pixels = 0;
+    for (index_t strip = first_strip(batch * strips, get_global_id(0)); strip < end; strip += (real_pixels + VEC - 1) / VEC) {
+        const int n = (int)(strip / strips);
+        const index_t first_pixel = strip % strips * VEC;
+        real_pixels = (int)min(min(end - strip, (index_t)(TILE_PIXELS / VEC)) * VEC, pixels - first_pixel);
         int rows[TILE_PIXELS], columns[TILE_PIXELS];
         place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);
 
@@ -105,13 +108,13 @@ void forward_block(
                         samples_t samples;
                         keep_samples(&samples, ${samples.here("run * RUN / SAMPLE_CHANNELS")}, ${samples.scale("run * RUN / SAMPLE_CHANNELS")}, outside);
                         ${samples.fetch("run * RUN / SAMPLE_CHANNELS")}
-                        sample_run(&samples, image, panel + p * CHUNK + j * ROOM, CHUNK);
+                        sample_run(&samples, image, panel + p * PANEL_ROW + j * ROOM, PANEL_ROW);
                     }
                 }
                 for (int tile = 0; tile < TILES; ++tile) {
                     __global const acc_t *w = packed + (((index_t)group * TILES + tile) * DEPTH + first * ROOM) * TILE_OUT;
                     for (int p = 0; p < real_pixels; p += ITEM_ROWS)
-                        multiply(panel + p * CHUNK, CHUNK, 1, w, TILE_OUT, sums + (tile * TILE_PIXELS + p) * TILE_OUT, TILE_OUT, depth, 1);
+                        multiply(panel + p * PANEL_ROW, PANEL_ROW, 1, w, TILE_OUT, sums + (tile * TILE_PIXELS + p) * TILE_OUT, TILE_OUT, depth, 1);
                 }
 % endif
             }

@@ -34,15 +34,17 @@ void forward_planes(
 {
     const index_t pixels = (index_t)out_height * out_width;
     const int plane_size = height * width;
-    const int blocks = (int)((pixels + TILE_PIXELS - 1) / TILE_PIXELS);
+    const index_t strips = (pixels + VEC - 1) / VEC;
     __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
     __global acc_t *sums = panel + PANEL;
     for (int j = 0; j < PANEL; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
 
-    for (index_t block = (index_t)get_global_id(0); block < (index_t)batch * blocks; block += (index_t)get_global_size(0)) {
-        const int n = (int)(block / blocks);
-        const index_t first_pixel = block % blocks * TILE_PIXELS;
-        const int real_pixels = (int)min((index_t)TILE_PIXELS, pixels - first_pixel);
+    const index_t end = first_strip(batch * strips, get_global_id(0) + 1);
+    int real_pixels = 0;
+    for (index_t strip = first_strip(batch * strips, get_global_id(0)); strip < end; strip += (real_pixels + VEC - 1) / VEC) {
+        const int n = (int)(strip / strips);
+        const index_t first_pixel = strip % strips * VEC;
+        real_pixels = (int)min(min(end - strip, (index_t)(TILE_PIXELS / VEC)) * VEC, pixels - first_pixel);
         int rows[TILE_PIXELS], columns[TILE_PIXELS];
         place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);
 

@@ -20,6 +20,7 @@ typedef struct {
 
 static inline void keep_samples(samples_t *samples, sample_lanes_t s, vec_t scale, int outside)
 {
+    #pragma unroll
     for (int i = 0; i < CORNERS; ++i) {
         const lanes_t pixel = s.corner[i] >= 0 ? s.corner[i] : (lanes_t)(outside);
         samples->corner[i].all = CONVERT_INDEX(pixel) * ROOM;

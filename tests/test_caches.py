@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyopencl as cl
@@ -116,3 +117,19 @@ def test_a_verdict_is_asked_for_once(device: Device, monkeypatch: pytest.MonkeyP
     assert selfcheck.trusted("forward", variant, "float32", device)
     assert asked == ["float32", "float16"]
     selfcheck._remembered.cache_clear()
+
+
+def test_a_kernel_is_rendered_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    text, rendered = source.render(REDUCE), source._rendered
+    monkeypatch.setattr(source, "_rendered", lambda kernel: "rendered again")
+    assert source.render(REDUCE) == text == rendered(REDUCE)
+    assert source.render(Kernel.of("zero", {"element": "uchar"})) == "rendered again"
+    monkeypatch.setattr(source, "kernels_digest", lambda: "changed kernels")
+    assert source.render(REDUCE) == "rendered again"
+
+
+def test_no_place_for_rendered_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert "reduce" in source.render(REDUCE)

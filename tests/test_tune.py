@@ -26,7 +26,7 @@ from clconv import Device, source, tuned, tuning
 from clconv.bench.call import Job
 from clconv.bench.layers import Layer
 from clconv.schedule import Kernel, Request
-from clconv.selfcheck import kernels_digest
+from clconv.source import kernels_digest
 from clconv.tune import process, worker
 from clconv.tune.process import Lost, Worker
 from clconv.tune.ranking import cost

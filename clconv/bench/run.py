@@ -144,15 +144,19 @@ class Bench:
         return replace(row, times=times, memory=prepared.memory())
 
     def inputs(self, m: Measurement) -> Inputs:
-        """The layer's data, several times over where one would stay in the device's cache."""
-        offsets = m.key.offsets
-        key = (m.job.layer, m.job.dtype, offsets, m.device.label)
+        """The layer's data; on others than CPUs several times over where one would stay in the device's cache.
+
+        A CPU's caches have what the layer before it wrote. And one driver says how large the second is, another the third, so that inputs
+        would be cold for one and warm for another, and for peers as for the driver beside which they are measured.
+        """
+        offsets, cpu = m.key.offsets, m.device.kind == "cpu"
+        key = (m.job.layer, m.job.dtype, offsets, "cpu" if cpu else m.device.label)
         if self._inputs[0] != key:
             self._inputs = (None, ())
             make = partial(m.job.layer.arrays, m.job.dtype, offsets)
             first = make(seed=self._settings.seed)
             size = sum(array.nbytes for array in first.values())
-            cache = m.device.handle.global_mem_cache_size if m.device.handle else 0
+            cache = 0 if cpu or not m.device.handle else m.device.handle.global_mem_cache_size
             count = min(_MOST_INPUTS, 1 + 2 * cache // size)
             others = [make(seed=self._settings.seed + number) for number in range(1, count)]
             self._inputs = (key, [first, *others])

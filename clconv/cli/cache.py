@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 import platformdirs
 
-from clconv import selfcheck, tuned
+from clconv import selfcheck, source, tuned
 from clconv.bench import ceilings
 
 
 @click.group()
 def cache() -> None:
-    """Show or clear what is remembered between runs: self-check verdicts, ceilings and compiled kernels."""
+    """Show or clear what is remembered between runs: self-check verdicts, ceilings, rendered and compiled kernels."""
 
 
 @cache.command("show")
@@ -25,8 +25,10 @@ def show(as_json: bool) -> None:
         "verdicts": selfcheck.verdicts(),
         "ceilings": str(ceilings.file()),
         "tuned": str(tuned.user_file()),
+        "sources": str(source.folder()),
+        "sources_bytes": _size(source.folder()),
         "binaries": str(_binaries()),
-        "binaries_bytes": sum(file.stat().st_size for file in _binaries().rglob("*") if file.is_file()),
+        "binaries_bytes": _size(_binaries()),
     }
     if as_json:
         click.echo(json.dumps(facts, indent=1))
@@ -36,18 +38,25 @@ def show(as_json: bool) -> None:
         click.echo(f"  {'switched off' if verdict else 'right'}: {key}")
     click.echo(f"ceilings of `clconv bench`: {facts['ceilings']}")
     click.echo(f"tiles of `clconv tune`, which `clear` keeps: {facts['tuned']}")
+    click.echo(f"rendered kernels: {facts['sources']}, {facts['sources_bytes']} bytes")
     click.echo(f"compiled kernels (pyopencl's cache, shared with other programs): {facts['binaries']}, {facts['binaries_bytes']} bytes")
 
 
 @cache.command("clear")
 @click.option("--binaries", is_flag=True, help="Also pyopencl's compiled kernels, other programs' among them.")
 def clear(binaries: bool) -> None:
-    """Forget the self-check's verdicts and the measured ceilings."""
+    """Forget the self-check's verdicts, the measured ceilings and the rendered kernels."""
     selfcheck.forget()
     ceilings.file().unlink(missing_ok=True)
+    shutil.rmtree(source.folder(), ignore_errors=True)
     if binaries:
         shutil.rmtree(_binaries(), ignore_errors=True)
     click.echo("cleared")
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in it."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _binaries() -> Path:

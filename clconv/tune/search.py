@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from clconv import selfcheck, tuned, tuning
+from clconv import tuned, tuning
 from clconv.bench.call import Job
 from clconv.device import Device
+from clconv.source import kernels_digest
 from clconv.tune.process import Lost, Worker
 from clconv.tune.ranking import cost
 from clconv.tune.worker import encoded, request_of
@@ -47,7 +48,7 @@ def tasks(jobs: Sequence[Job], device: Device, top: int | None, again: bool = Fa
     What was tried on this machine with the same kernels is left out, unless it is to be tried again; so are jobs that no variant can do,
     and those for which another's trials hold.
     """
-    tried = {} if again else tuned.latest(trial for trial in tuned.read(tuned.user_file()) if trial.kernels == selfcheck.kernels_digest())
+    tried = {} if again else tuned.latest(trial for trial in tuned.read(tuned.user_file()) if trial.kernels == kernels_digest())
     found: dict[Key, Task] = {}
     for job in jobs:
         ranked = ranking(job, device)[:top]
@@ -86,5 +87,5 @@ def _tried(task: Task, choice: Choice, worker: Worker) -> Trial:
         worker.close()  # a context in which a kernel failed may be lost for good
     return Trial(
         task.machine, task.key, choice, answer["verdict"], answer.get("seconds"), answer.get("reason", "")[:_LONGEST_REASON],
-        task.job.layer.name, choice == task.default, selfcheck.kernels_digest(),
+        task.job.layer.name, choice == task.default, kernels_digest(),
     )  # fmt: skip
