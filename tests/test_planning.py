@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 import pytest
-from planning import DEVICES, LAYERS, SHAPES, SUBSETS, Planned, launches, needs_of, plans, requests
+from planning import DEVICES, LAYERS, SHAPES, SUBSETS, Planned, launches, needs_of, plans, problem_of, requests
 from rendered import rendered
 
 from clconv.device import Device
@@ -243,3 +243,18 @@ def test_variants_have_names_of_their_own() -> None:
     for variants in PASSES.values():
         names = [variant.name for variant in variants]
         assert len(set(names)) == len(names) and all(name.isidentifier() for name in names)
+
+
+@pytest.mark.parametrize(("size", "share"), [((8, 8), 9), ((50, 76), 4), ((200, 304), 1)], ids=str)
+def test_few_pixels_share_out_the_taps(size: tuple[int, int], share: int) -> None:
+    """By as many work-groups as the device begins at once, where pixels alone don't make them."""
+    request = Request(problem_of((1, 256, *size), (256, 256, 3, 3), 1, padding=1, mask=True), frozenset({"input", "offset", "mask"}))
+    fake = DEVICES["sm_90"]
+    variant = next(variant for variant in PASSES["backward_data"] if variant.name == "wgmma")
+    tile = variant.tiles(request, fake)[0]
+    assert dict(tile.sizes).get("splits", 1) == share
+    launch = next(
+        step for step in variant.schedule(request, fake, tile).steps if isinstance(step, Launch) and "splits" in dict(step.kernel.arguments)
+    )
+    work_groups = prod(launch.global_size) // prod(launch.local_size or ())
+    assert launch.global_size[1] == share and (share == 1 or work_groups <= fake.compute_units)
