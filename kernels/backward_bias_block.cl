@@ -9,7 +9,7 @@
 <%include file="channels.cl"/>
 #define BLOCK (64 * VEC)
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void backward_bias_block(__global const data_t *grad_output, __global data_t *grad_bias,
                          int batch, int height, int width, int out_height, int out_width)
 {

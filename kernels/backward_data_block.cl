@@ -115,7 +115,7 @@ static inline void store_${name}_lanes(__global ${small(name)} *p, index_t at, v
 
 % endfor
 % endif
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void backward_data_block(
     __global const data_t *grad_output,
 % if wanted:

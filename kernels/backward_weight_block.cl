@@ -42,7 +42,7 @@
 #define FACTOR(o, c) ((index_t)(group * GROUP_OUT + (o)) * GROUP_IN + begin % GROUP_IN + (c))
 % endif
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void backward_weight_block(
     __global const data_t *grad_output,
     __global const acc_t *last,

@@ -10,7 +10,7 @@
 #define BLOCK ${block}
 #define COPIES ${copies}
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void channels_first(__global const acc_t *last, __global data_t *image, int batch, int pixels)
 {
     const int blocks = pixels / BLOCK + 1;

@@ -11,7 +11,7 @@
 <%include file="run.cl"/>
 #define BLOCK ${block}
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void channels_last(__global const data_t *input, __global acc_t *last, int batch, int pixels)
 {
     const int blocks = pixels / BLOCK + 1;

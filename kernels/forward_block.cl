@@ -37,7 +37,7 @@
 #define PANEL_ROW (CHUNK + VEC)
 #define PANEL ${"0" if narrow or direct else "(TILE_PIXELS * PANEL_ROW)"}
 <%include file="block_sums.cl"/>
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void forward_block(
     __global const acc_t *last,
 % if offset_groups:

@@ -16,7 +16,7 @@
 #define TILE_OUT TILE
 #define PANEL (TILE_PIXELS * CHUNK)
 <%include file="block_sums.cl"/>
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void forward_planes(
     __global const data_t *input,
 % if offset_groups:

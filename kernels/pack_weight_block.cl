@@ -25,7 +25,7 @@ static inline __global acc_t *factor(__global acc_t *tile, int d)
     return tile + (index_t)((c / RUN * TAPS + k) * ROOM + c % RUN) * TILE_OUT;
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void pack_weight_block(__global const data_t *weight, __global acc_t *packed)
 {
     const index_t item = (index_t)get_global_id(0) / BLOCKS;

@@ -12,7 +12,7 @@
 #define PLACES (${chunk_runs} * ROOM)
 #define CHUNK_TILES ((PLACES + TILE - 1) / TILE)
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void pack_weight_data(__global const data_t *weight, __global acc_t *packed)
 {
     const int chunk = (int)(get_global_id(0) / GROUP_OUT);

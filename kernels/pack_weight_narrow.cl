@@ -10,7 +10,7 @@
 #define NARROW GROUP_IN
 #define TO_CHANNELS ${int(to_channels)}
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float4)))
 void pack_weight_narrow(__global const data_t *weight, __global acc_t *packed)
 {
     const index_t item = (index_t)get_global_id(0);

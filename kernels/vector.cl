@@ -1,5 +1,6 @@
 /* Vectors of VEC elements of acc_t, as they are loaded from and stored to memory of acc_t and of data_t, offset_t and mask_t,
- * and the transpose of VEC of them. */
+ * and the transpose of VEC of them. Kernels whose work-items are threads say by vec_type_hint that they have vectors already: Intel's compiler
+ * would make each a second time, across work-items, and take up to three times as long. */
 #define VEC ${vec}
 #define vec_t ${"double" if accumulator == "float64" else "float"}${vec}
 #define LOAD_VEC vload${vec}
