@@ -173,8 +173,8 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
         before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
         transpose, ring = ring_first(problem, device, 0 if _keeps_plans(unit, problem) else _sample(problem))
-        before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
-        zeros = "scratch", ring["scratch"]
+        zeros = Fill("scratch", ring["scratch"])
+        before, after, temporaries = (*before, zeros), (transpose,), temporaries | ring
     joined = ring_and_weight(shared[0], back=pack, zeros=zeros) if shared else {}
     if zeros:  # where a forward has left the ring, or none is read
         joined |= ring_and_weight(None, back=pack, zeros=zeros)
@@ -207,7 +207,7 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items, _splits(tile)),
         (items, 1),
     )
-    ahead = before if zeros else ()
+    ahead = () if fixed else before
     return Schedule(unit, tile, (*before, launch, *after), temporaries, shared, joined=joined, ahead=ahead)
 
 

@@ -71,7 +71,7 @@ class Sequel:
         traced, logged = _traced.get(), log.isEnabledFor(logging.INFO)
         for number, step in enumerate(self._steps):
             if isinstance(step, Fill):
-                launch = _zero(step.buffer, buffers[step.buffer].size)
+                launch = _zero(step.buffer, step.size or buffers[step.buffer].size)
                 kernel = self._build(launch.kernel)  # which depends on the buffer
             else:
                 launch = step

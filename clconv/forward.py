@@ -84,11 +84,11 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     run, tile_out = Run.of(problem, device), tile["item_vecs"] * tile["vec"]
     transpose, last = channels_last(problem, device)
     pack, packed = pack_weight_block(request.problem, tile_out, device)
-    strips = problem.batch * ceil_div(problem.out_height * problem.out_width, tile["vec"])
+    vectors = problem.batch * ceil_div(problem.out_height * problem.out_width, tile["vec"])
     direct = not problem.offset_groups and not problem.has_mask
     panel = 0 if narrow(request.problem, device) or direct else tile["chunk_pairs"] * run.room + tile["vec"]
     slice_elements = tile["tile_pixels"] * (panel + round_up(problem.group_out, tile_out))
-    count, scratch = threads(strips, slice_elements, problem, device)
+    count, scratch = threads(vectors, slice_elements, problem, device)
     arguments = {
         **dict(tile.sizes),
         "narrow": narrow(request.problem, device),

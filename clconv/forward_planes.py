@@ -41,8 +41,8 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     run, tile_out = Run.of(problem, device), tile["item_vecs"] * tile["vec"]
     pack, packed = pack_weight_block(problem, tile_out, device)
     slice_elements = tile["tile_pixels"] * (tile["chunk_pairs"] * run.room + round_up(problem.group_out, tile_out))
-    strips = problem.batch * ceil_div(problem.out_height * problem.out_width, tile["vec"])
-    count, scratch = threads(strips, slice_elements, problem, device)
+    vectors = problem.batch * ceil_div(problem.out_height * problem.out_width, tile["vec"])
+    count, scratch = threads(vectors, slice_elements, problem, device)
     arguments = {**dict(tile.sizes), **run.arguments, **specialisation(problem)}
     launch = Launch(
         Kernel.of("forward_planes", arguments, FLUSH_DENORMALS),

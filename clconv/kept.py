@@ -23,17 +23,16 @@ def going_ahead(forward: Schedule, backward: Schedule) -> Schedule:
     (ring,), (fore,), (back, zero) = forward.shared, forward.prepare, backward.ahead
     assert isinstance(ring, Launch) and isinstance(fore, Launch) and isinstance(back, Launch) and isinstance(zero, Fill)
     made = {name: size for name, size in backward.temporaries.items() if name in (*back.buffers, zero.buffer)}
-    first = ring_and_weight(ring, fore=fore, back=back, zeros=(zero.buffer, made[zero.buffer]))
-    joined = {**first, **forward.joined, **backward.joined}
+    joined = {**ring_and_weight(ring, fore=fore, back=back, zeros=zero), **forward.joined, **backward.joined}
     return replace(forward, shared=(ring, back, zero), temporaries={**forward.temporaries, **made}, joined=joined)
 
 
 def relieved(schedule: Schedule, forward: Schedule) -> Schedule:
-    """A backward without the steps that a forward has done, and without what these made."""
-    done = forward.shared
-    shared, steps = (tuple(step for step in some if step not in done) for some in (schedule.shared, schedule.steps))
-    again = {name for step in (*shared, *(step for step in schedule.ahead if step not in done)) for name in _buffers(step)}
-    left = _left_by(forward) - again
+    """A backward without the steps that a forward has done, and without what these made; but for what this one needs more of."""
+    more = {name for name, size in schedule.temporaries.items() if size > forward.temporaries.get(name, 0)}
+    done = [step for step in forward.shared if more.isdisjoint(_buffers(step))]
+    shared, steps, ahead = (tuple(step for step in some if step not in done) for some in (schedule.shared, schedule.steps, schedule.ahead))
+    left = _left_by(forward) - more - {name for step in (*shared, *ahead) for name in _buffers(step)}
     kept = {name: size for name, size in schedule.temporaries.items() if name not in left}
     return replace(schedule, shared=shared, steps=steps, temporaries=kept)
 
@@ -74,7 +73,13 @@ class Left:
 def _same_memory(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    if a is None or b is None or (a.shape, a.strides, a.dtype) != (b.shape, b.strides, b.dtype):
+    if (
+        a is None
+        or b is None
+        or isinstance(a, cl.Buffer)
+        or isinstance(b, cl.Buffer)
+        or (a.shape, a.strides, a.dtype) != (b.shape, b.strides, b.dtype)
+    ):
         return False
     if isinstance(a, np.ndarray):
         return isinstance(b, np.ndarray) and a.ctypes.data == b.ctypes.data

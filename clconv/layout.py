@@ -29,6 +29,7 @@ _STRIP = 16
 _PLAN_BYTES = 16
 
 _PLANNED_CHANNELS = range(32, 64)
+"""Channels that share a sample where plans are left beside samples."""
 
 _ROW_BYTES, _FEW_CHANNELS, _MANY_OUTPUTS = 128, 32, 128
 """Of samples that a forward leaves: a pixel's chunk of channels at one tap; channels that share an offset, at most, or twice as many where

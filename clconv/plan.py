@@ -178,12 +178,12 @@ class Plan:
     ) -> Any:
         """The output, shape (N, O, OH, OW); operands as in `deform_conv2d`, `weight` unless `set_weight` was called.
 
-        With `keep`, what the backward needs too stays on the device: the input in the kernels' order, packed weights, and where kernels can
-        read them the samples, all channels at all taps of each output pixel, if few channels share an offset and that is no more than an
-        eighth of the device's memory; 16 bytes for each sample, made of offset and mask, if many do. The next backward with the same arrays
-        takes it and is faster: `input`, `offset`, `mask` and `weight` must not be written in between. One with other arrays makes its own.
-        It is released by the backward that took it, by the next forward or `set_weight`; until then it comes on top of `workspace_bytes`
-        (see `workspace_of`), and these arrays are held.
+        With `keep`, what the backward needs too stays on the device: the input in the kernels' order, packed weights and room for sums, and
+        where kernels read them samples, all channels at all taps of each output pixel, if few channels share an offset and that is no more
+        than an eighth of the device's memory, or 16 bytes for each sample, made of offset and mask, or both. The next backward with the
+        same arrays takes it and is faster: `input`, `offset`, `mask` and `weight` must not be written in between. One with other arrays
+        makes its own. It is released by the backward that took it, by the next forward or `set_weight`; until then it comes on top of
+        `workspace_bytes` (see `workspace_of`), and these arrays are held.
         """
         keep = flag(keep, "keep")
         operands = {"input": input, "offset": offset, "weight": weight, "bias": bias, "mask": mask}
@@ -192,7 +192,8 @@ class Plan:
         buffers["output"] = door.write("output", self._shape("output", unbatched), self.problem.dtype, out)
         if keep and out is not None and any(array is not None and share_memory(out, array) for array in map(operands.get, DEPENDS_ON)):
             keep = False  # what it is made of is overwritten
-        start = partial(self._kept.run_forward, self._schedules.forward(keep), operands if keep else None)
+        held = {**operands, "weight": weight if weight is not None else buffers["weight"]} if keep else None
+        start = partial(self._kept.run_forward, self._schedules.forward(keep), held)
         return self._finish(door, start, buffers, ("output",))["output"]
 
     def backward(
@@ -218,7 +219,7 @@ class Plan:
         for name in names:
             given = outs.get(f"out.{name}")
             buffers[f"grad_{name}"] = door.write(f"grad_{name}", self._shape(name, unbatched), self.problem.dtype_of(name), given)
-        left = self._kept.take(operands)
+        left = self._kept.take({**operands, "weight": weight if weight is not None else buffers["weight"]})
         start = partial(self._kept.run_backward, self._schedules.backward(wanted, left is not None), left)
         results = self._finish(door, start, buffers, tuple(f"grad_{name}" for name in names))
         return Gradients(**{name: results.get(f"grad_{name}") for name in OPERANDS})

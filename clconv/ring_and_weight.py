@@ -17,11 +17,11 @@ _UNUSED: dict[str, Value] = {
 
 
 def ring_and_weight(
-    transpose: Launch | None, *, fore: Launch | None = None, back: Launch | None = None, zeros: tuple[str, int] | None = None
+    transpose: Launch | None, *, fore: Launch | None = None, back: Launch | None = None, zeros: Fill | None = None
 ) -> dict[tuple[Step, ...], Launch]:
     """The launch that does what `transpose` (see ring_last), `fore` (pack_weight_matrix) and `back` (pack_weight_back) do.
 
-    It also sets the temporary `zeros`, of so many bytes, to zero. By the steps that it stands for, in a call's order. Without `transpose`
+    It also fills `zeros`, whose size is given. By the steps that it stands for, in a call's order. Without `transpose`
     a ring is there already.
     """
     parts = {name: part for name, part in (("ring", transpose), ("fore", fore), ("back", back)) if part}
@@ -39,10 +39,10 @@ def ring_and_weight(
     buffers = tuple(dict.fromkeys(name for part in parts.values() for name in part.buffers))  # the weight once
     scalars: list[Scalar] = []
     if zeros:
-        buffers, scalars = (*buffers, zeros[0]), [np.int64(zeros[1] // 16)]
+        buffers, scalars = (*buffers, zeros.buffer), [np.int64(zeros.size // 16)]
     scalars += [*(transpose.scalars if transpose else ()), *map(np.int32, groups.values())]
-    filled = ceil_div(zeros[1], 16 * _QUADS * items) if zeros else 0
+    filled = ceil_div(zeros.size, 16 * _QUADS * items) if zeros else 0
     turns = max(_QUADS, *(part.turns for part in parts.values()))
     launch = Launch(Kernel.of("ring_and_weight", way), buffers, tuple(scalars), ((sum(groups.values()) + filled) * items,), (items,), turns)
-    steps = (transpose, back, Fill(zeros[0]) if zeros else None, fore)
+    steps = (transpose, back, zeros, fore)
     return {tuple(step for step in steps if step): launch}

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 Scalar: TypeAlias = np.int32 | np.int64
 Value: TypeAlias = str | int | bool
 
-
 KEPT_SAMPLES, KEPT_PLANS = KEPT = ("kept_samples", "kept_plans")
 """What a forward may leave to the backward: samples, or what is known of each before any channel is read. Its buffers are called kept_."""
 
@@ -66,9 +65,10 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Set a whole buffer to zero bytes."""
+    """Set the first `size` bytes of a buffer to zero; 0 means all."""
 
     buffer: str
+    size: int = 0
 
 
 Step: TypeAlias = Launch | Fill
@@ -80,8 +80,7 @@ class Schedule:
 
     `shared` comes first: steps on the operands alone that several passes of one call have in common. `prepare` depends on the weight
     alone: its temporaries, `kept`, may outlive a call when the weight stays. Steps that follow one another in a call and that are a key of
-    `joined` are done by that one launch: small layers wait for launches. `ahead` are those of a backward pass's first steps that read the
-    weight alone, or nothing: a forward that keeps may do them.
+    `joined` are done by that one launch: small layers wait for launches. `ahead` are a backward's first steps that a forward may do.
     """
 
     variant: str

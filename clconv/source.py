@@ -1,6 +1,9 @@
 """Strict rendering of the Mako templates in kernels/, once: what was rendered is kept on disk, for Mako takes as long as a warm driver."""
 
 import hashlib
+import shutil
+import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +14,8 @@ from clconv.schedule import Kernel
 
 if TYPE_CHECKING:
     from mako.lookup import TemplateLookup
+
+_OLD = 30 * 24 * 3600.0
 
 
 def data_directory(name: str, *beside: str) -> Path:
@@ -25,15 +30,20 @@ def data_directory(name: str, *beside: str) -> Path:
 @cache
 def kernels_digest() -> str:
     """Short digest of all kernel templates: changed kernels are rendered and checked again."""
+    return _digest_now()
+
+
+def _digest_now() -> str:
     digest = hashlib.sha256()
     for file in sorted(data_directory("kernels").glob("*.cl")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def folder() -> Path:
-    """Where rendered sources are kept."""
-    return disk.folder() / "sources"
+def folder() -> Path | None:
+    """Where rendered sources are kept, in a folder for each digest of the templates; None if there is no place of the user's own."""
+    above = disk.home()
+    return above / "sources" if above else None
 
 
 @cache
@@ -51,14 +61,30 @@ def render(kernel: Kernel) -> str:
     BuildError
         The template failed; the message carries its arguments and Mako's account of the line.
     """
-    key = hashlib.sha256(f"{kernels_digest()} {kernel.arguments!r}".encode()).hexdigest()
-    file = folder() / f"{kernel.name}-{key[:32]}.cl"
+    above = folder()
+    if above is None:
+        return _rendered(kernel)
+    key = hashlib.sha256(repr(kernel.arguments).encode()).hexdigest()
+    file = above / kernels_digest() / f"{kernel.name}-{key[:32]}.cl"
     try:
-        return file.read_text(encoding="utf-8")
+        if text := file.read_text(encoding="utf-8"):
+            return text
     except (OSError, ValueError):
-        text = _rendered(kernel)
-    disk.remember(file, text)
+        pass
+    text = _rendered(kernel)
+    if _digest_now() == kernels_digest():  # else templates were changed since this process began
+        if not file.parent.exists():
+            _forget_old(above)
+        disk.remember(file, text)
     return text
+
+
+def _forget_old(above: Path) -> None:
+    """Remove what was rendered of other templates and not added to for a month."""
+    with suppress(OSError):
+        for other in above.iterdir():
+            if other.stat().st_mtime < time.time() - _OLD:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _rendered(kernel: Kernel) -> str:

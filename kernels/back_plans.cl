@@ -1,7 +1,13 @@
-## Plans of a tile's sample groups for backward_data_matrix, from the names that are in scope there: of all its taps, where they fit, or of the
-## next tap while products of this one are under way. Needs what backward_data_matrix includes before it.
+## Plans of a tile's sample groups for backward_data_matrix, from the names that are in scope there: of all taps that a work-group has, where
+## they fit, or of the next tap while products of this one are under way. Needs what backward_data_matrix includes before it.
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="way_back" file="planned_sample.cl"/>\
+#define SPLITS ${splits}
+#define TAPS_AT_MOST ((TAPS + SPLITS - 1) / SPLITS) /* of a work-group: [FIRST_TAP, PAST_TAP) */
+#define FIRST_TAP ${"((int)get_group_id(1) * TAPS / SPLITS)" if splits > 1 else "0"}
+#define PAST_TAP ${"(((int)get_group_id(1) + 1) * TAPS / SPLITS)" if splits > 1 else "TAPS"}
+#define PLAN_SETS ${"TAPS_AT_MOST" if keeps_plans else 2}
+#define PLAN_SET(tap) (((tap) - FIRST_TAP) % PLAN_SETS)
 % if not keeps_plans and not planned:
 #define PLANS_AT_ONCE (PLANS / STRIPES)
 <%include file="begin.cl"/>

@@ -60,14 +60,8 @@ besides = (0, 2) if unit == "wgmma" else (0,)  # of a warp's rows, those with wh
 #define WARPS_ACROSS (TILE_OUT / WARP_CHANNELS)
 #define REAL(rows) (GROUP_IN % TILE_OUT == 0 || in_group + own_channel + BESIDE(rows) < GROUP_IN)
 #define PLANS ${plans}
-#define PLAN_SETS ${"TAPS_AT_MOST" if keeps_plans else 2}
-#define PLAN_SET(tap) (((tap) - FIRST_TAP) % PLAN_SETS)
 #define PLANNED (PLANS * TILE_PIXELS)
 #define STAGES 2
-#define SPLITS ${splits}
-#define TAPS_AT_MOST ((TAPS + SPLITS - 1) / SPLITS) /* of a work-group: [FIRST_TAP, PAST_TAP) */
-#define FIRST_TAP ${"((int)get_group_id(1) * TAPS / SPLITS)" if splits > 1 else "0"}
-#define PAST_TAP ${"(((int)get_group_id(1) + 1) * TAPS / SPLITS)" if splits > 1 else "TAPS"}
 #define STAGE_VECS (STAGE / 8)
 #define SUM_CHUNKS (64 / CHUNK)
 <%include file="grad_halves.cl"/>

@@ -9,8 +9,8 @@
 #define CHUNK (CHUNK_PAIRS * ROOM)
 #define SLICE (PANEL + TILE_PIXELS * TILES * TILE_OUT)
 
-/* The first of all images' strips of VEC pixels that work-item `item` takes; each takes as many as the others, or one more. */
-static inline index_t first_strip(index_t strips, size_t item) { return (index_t)((long)strips * (long)item / (long)get_global_size(0)); }
+/* The first of all images' vectors of VEC pixels that work-item `item` takes; each takes as many as the others, or one more. */
+static inline index_t first_vector(index_t vectors, size_t item) { return (index_t)((long)vectors * (long)item / (long)get_global_size(0)); }
 
 /* sums[tile][p][..] = bias of the group's outputs, 0 behind them. */
 static inline void start_sums(__global acc_t *sums${", __global const data_t *bias" if has_bias else ""})

@@ -10,7 +10,7 @@
  * A work-item is a thread: it takes an equal stretch of all images' pixels, in blocks of at most TILE_PIXELS of one image, so that what
  * it sampled is near for its next ones; nothing is shared, so there are no barriers. For a block it goes through the depth of the product
  * in chunks of CHUNK_PAIRS pairs of a run and a tap: samples them into the panel, VEC pixels at a time, then multiplies the panel by the
- * packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time (see product). Rows of the panel behind an image's last pixel hold what
+ * packed weights, ITEM_ROWS x TILE_OUT sums in registers at a time (see product). Rows of the panel behind a block's last pixel hold what
  * was there before; their sums are not stored. Narrow groups have no panel, see sample_narrow; pack_weight_narrow packs their weights.
  * Without offsets and masks there is none either: rows are read where they lie, see product_direct. */
 <%namespace name="samples" file="places.cl"/>\
@@ -55,17 +55,17 @@ void forward_block(
 {
     const index_t pixels = (index_t)out_height * out_width;
     const int outside = height * width;
-    const index_t strips = (pixels + VEC - 1) / VEC;
+    const index_t vectors = (pixels + VEC - 1) / VEC;
     __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
     __global acc_t *sums = panel + PANEL;
     for (int j = 0; j < PANEL; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
 
-    const index_t end = first_strip(batch * strips, get_global_id(0) + 1);
+    const index_t end = first_vector(batch * vectors, get_global_id(0) + 1);
     int real_pixels = 0;
-    for (index_t strip = first_strip(batch * strips, get_global_id(0)); strip < end; strip += (real_pixels + VEC - 1) / VEC) {
-        const int n = (int)(strip / strips);
-        const index_t first_pixel = strip % strips * VEC;
-        real_pixels = (int)min(min(end - strip, (index_t)(TILE_PIXELS / VEC)) * VEC, pixels - first_pixel);
+    for (index_t at = first_vector(batch * vectors, get_global_id(0)); at < end; at += (real_pixels + VEC - 1) / VEC) {
+        const int n = (int)(at / vectors);
+        const index_t first_pixel = at % vectors * VEC;
+        real_pixels = (int)min(min(end - at, (index_t)(TILE_PIXELS / VEC)) * VEC, pixels - first_pixel);
         int rows[TILE_PIXELS], columns[TILE_PIXELS];
         place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);
 

@@ -64,7 +64,6 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 #define BATCH (PLANS > 1 ? 9 : 5) /* plans that a work-item makes at a time, so that their loads overlap */
 #define RAWS (2 * ${corners})
 #define ROWS_AHEAD ${rows_ahead} /* of a lane's two rows (or pairs of them), how many have their corners fetched a step ahead */
-
 <%include file="matrix_samples.cl"/>
 % if unit == "mma":
 <%include file="matrix_step.cl"/>
@@ -195,7 +194,6 @@ ${kept.operands()}\
     ${sample("a")}
     ${fetch_corners()}
     if (late) barrier(CLK_LOCAL_MEM_FENCE);
-
     for (int s = 0; s < steps; ++s) {
         if (!late) barrier(CLK_LOCAL_MEM_FENCE);
         __local const uint4 *stage = weights + s % STAGES * STAGE_VECS;
@@ -251,7 +249,6 @@ ${kept.operands()}\
         for (int i = 0; i < PARTS * STEPS * 4; ++i) a[i] = next[i];
     }
     if (!late) barrier(CLK_LOCAL_MEM_FENCE);
-
 % if unit == "wgmma" and not exact:
     const float last_unscaled[2] = {${unscaled(0)}, ${unscaled(1)}};
 % else:

@@ -34,17 +34,17 @@ void forward_planes(
 {
     const index_t pixels = (index_t)out_height * out_width;
     const int plane_size = height * width;
-    const index_t strips = (pixels + VEC - 1) / VEC;
+    const index_t vectors = (pixels + VEC - 1) / VEC;
     __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
     __global acc_t *sums = panel + PANEL;
     for (int j = 0; j < PANEL; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
 
-    const index_t end = first_strip(batch * strips, get_global_id(0) + 1);
+    const index_t end = first_vector(batch * vectors, get_global_id(0) + 1);
     int real_pixels = 0;
-    for (index_t strip = first_strip(batch * strips, get_global_id(0)); strip < end; strip += (real_pixels + VEC - 1) / VEC) {
-        const int n = (int)(strip / strips);
-        const index_t first_pixel = strip % strips * VEC;
-        real_pixels = (int)min(min(end - strip, (index_t)(TILE_PIXELS / VEC)) * VEC, pixels - first_pixel);
+    for (index_t at = first_vector(batch * vectors, get_global_id(0)); at < end; at += (real_pixels + VEC - 1) / VEC) {
+        const int n = (int)(at / vectors);
+        const index_t first_pixel = at % vectors * VEC;
+        real_pixels = (int)min(min(end - at, (index_t)(TILE_PIXELS / VEC)) * VEC, pixels - first_pixel);
         int rows[TILE_PIXELS], columns[TILE_PIXELS];
         place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);
 

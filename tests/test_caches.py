@@ -1,5 +1,6 @@
 """What is kept between calls: each key holds all that the value depends on, and nothing more."""
 
+import threading
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pyopencl as cl
 import pytest
 
-from clconv import Device, Plan, program, selfcheck, source
+from clconv import Device, Plan, disk, program, selfcheck, source
 from clconv.queues import queue_for
 from clconv.schedule import Kernel, Variant, storage
 from clconv.tuning import PASSES
@@ -127,6 +128,23 @@ def test_a_kernel_is_rendered_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert source.render(Kernel.of("zero", {"element": "uchar"})) == "rendered again"
     monkeypatch.setattr(source, "kernels_digest", lambda: "changed kernels")
     assert source.render(REDUCE) == "rendered again"
+    assert not (tmp_path / "clconv" / "sources" / "changed kernels").exists()  # templates that this process didn't begin with
+
+
+def test_half_a_source_is_never_read(tmp_path: Path) -> None:
+    file, texts = tmp_path / "file", ["a" * 100_000, "b" * 100_000]
+    disk.remember(file, texts[0])
+
+    def write(text: str) -> None:
+        for _ in range(200):
+            disk.remember(file, text)
+
+    threads = [threading.Thread(target=write, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert file.read_text() in texts
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_no_place_for_rendered_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,16 +10,12 @@ import numpy as np
 import pyopencl as cl
 import pyopencl.array as cla
 import pytest
-from planning import DEVICES, problem_of
 
 from clconv import Device, Plan, ProblemError, UnsupportedError
 from clconv.check.cases import BY_NAME, Case
 from clconv.check.run import Subject, run
 from clconv.execute import trace
-from clconv.nvidia import UNITS
 from clconv.queues import queue_for
-from clconv.schedule import KEPT, KEPT_PLANS, KEPT_SAMPLES, Launch
-from clconv.schedules import Schedules
 from clconv.tuning import GRADIENTS, PASSES
 
 CASE = BY_NAME["deep-groups"]
@@ -266,37 +262,14 @@ def test_memory_is_told_and_used_again(device: Device) -> None:
     assert memory[0] == memory[1]
 
 
-@pytest.mark.parametrize(
-    ("unit", "offset_groups", "left", "reader"),
-    [("wgmma", 2, {KEPT_SAMPLES, KEPT_PLANS}, "backward_weight_wgmma"), ("mma", 8, {KEPT_SAMPLES}, "backward_weight_sampled")],
-)
-def test_matrix_units_share_samples_and_the_ring(unit: str, offset_groups: int, left: set[str], reader: str) -> None:
-    """On a device that isn't here: the forward leaves both, the weight's pass reads samples, the data's pass the ring."""
-    problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), offset_groups, padding=1, mask=True)
-    variants = {"forward": unit, "backward_data": "mma", "backward_weight": unit}
-    schedules = Schedules(problem, False, DEVICES["sm_90"], variants)
-    forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
-    assert forward.temporaries.keys() & {*KEPT, "input_ring"} == {*left, "input_ring"}
-    assert forward.temporaries[KEPT_SAMPLES] == 4 * 64 * 9 * 90 * 160
-    launches = [step for step in backward.in_order() if isinstance(step, Launch)]
-    assert [step.kernel.name for step in launches if KEPT_SAMPLES in step.buffers] == [reader]
-    assert not any("input" in step.buffers for step in launches) and "input_ring" not in backward.temporaries
-    small = replace(DEVICES["sm_90"], global_memory=8 * forward.temporaries[KEPT_SAMPLES] - 1)
-    assert Schedules(problem, False, small, variants).forward(keep=True).temporaries.keys() & set(KEPT) == {KEPT_PLANS}
-
-
-@pytest.mark.parametrize("unit", ["wgmma", "mma"])
-def test_matrix_units_share_plans_and_the_ring(unit: str) -> None:
-    """Where channels that share a sample are many: the forward leaves both, the backward reads them and makes neither."""
-    fake = DEVICES["sm_90"]
-    for convention, planned in (("torchvision", True), ("chainer", False)):
-        problem = problem_of((1, 128, 90, 160), (64, 128, 3, 3), 1, padding=1, mask=True, convention=convention)
-        schedules = Schedules(problem, False, fake, {"forward": unit, **dict.fromkeys(GRADIENTS, "mma")})
-        forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
-        assert unit in UNITS and {"input_ring", "input_sizes"} <= forward.temporaries.keys()
-        assert (KEPT_PLANS in forward.temporaries) == planned
-        reads = [step.buffers for step in backward.in_order() if isinstance(step, Launch)]
-        assert sum(KEPT_PLANS in buffers for buffers in reads) == 2 * planned
-        assert sum("offset" in buffers for buffers in reads) == (0 if planned else 2)
-        assert not any("input" in buffers for buffers in reads) and "input_ring" not in backward.temporaries
-        assert schedules.backward(frozenset(problem.operands())).workspace_bytes > backward.workspace_bytes
+def test_a_weight_that_is_set_anew_is_another(device: Device) -> None:
+    plan = _plan(CASE, device)
+    grad, arrays = _operands(device)
+    weight = arrays.pop("weight")
+    plan.set_weight(weight)
+    plan.forward(**arrays, keep=True)
+    left = plan._kept._left
+    plan.set_weight(weight * 2)
+    plan._kept._left = left  # as another thread would, whose forward began before
+    want = _bits(_plan(CASE, device).backward(grad, **arrays, weight=weight * 2))
+    assert _bits(plan.backward(grad, **arrays)) == want

@@ -48,15 +48,16 @@ def clear(binaries: bool) -> None:
     """Forget the self-check's verdicts, the measured ceilings and the rendered kernels."""
     selfcheck.forget()
     ceilings.file().unlink(missing_ok=True)
-    shutil.rmtree(source.folder(), ignore_errors=True)
+    if sources := source.folder():
+        shutil.rmtree(sources, ignore_errors=True)
     if binaries:
         shutil.rmtree(_binaries(), ignore_errors=True)
     click.echo("cleared")
 
 
-def _size(folder: Path) -> int:
+def _size(folder: Path | None) -> int:
     """Bytes of the files in it."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return 0 if folder is None else sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _binaries() -> Path:

@@ -1,0 +1,72 @@
+"""What a forward leaves to a backward, on devices that aren't here. Nothing runs."""
+
+from dataclasses import replace
+
+import pytest
+from planning import DEVICES, problem_of
+
+from clconv.kept import going_ahead, relieved
+from clconv.nvidia import UNITS
+from clconv.schedule import KEPT, KEPT_PLANS, KEPT_SAMPLES, Fill, Launch, Request, together
+from clconv.schedules import Schedules
+from clconv.tuning import GRADIENTS, PASSES
+
+
+@pytest.mark.parametrize(
+    ("unit", "offset_groups", "left", "reader"),
+    [("wgmma", 2, {KEPT_SAMPLES, KEPT_PLANS}, "backward_weight_wgmma"), ("mma", 8, {KEPT_SAMPLES}, "backward_weight_sampled")],
+)
+def test_matrix_units_share_samples_and_the_ring(unit: str, offset_groups: int, left: set[str], reader: str) -> None:
+    """On a device that isn't here: the forward leaves both, the weight's pass reads samples, the data's pass the ring."""
+    problem = problem_of((1, 64, 90, 160), (64, 64, 3, 3), offset_groups, padding=1, mask=True)
+    variants = {"forward": unit, "backward_data": "mma", "backward_weight": unit}
+    schedules = Schedules(problem, False, DEVICES["sm_90"], variants)
+    forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
+    assert forward.temporaries.keys() & {*KEPT, "input_ring"} == {*left, "input_ring"}
+    assert forward.temporaries[KEPT_SAMPLES] == 4 * 64 * 9 * 90 * 160
+    launches = [step for step in backward.in_order() if isinstance(step, Launch)]
+    assert [step.kernel.name for step in launches if KEPT_SAMPLES in step.buffers] == [reader]
+    assert not any("input" in step.buffers for step in launches) and "input_ring" not in backward.temporaries
+    small = replace(DEVICES["sm_90"], global_memory=8 * forward.temporaries[KEPT_SAMPLES] - 1)
+    assert Schedules(problem, False, small, variants).forward(keep=True).temporaries.keys() & set(KEPT) == {KEPT_PLANS}
+
+
+@pytest.mark.parametrize("unit", ["wgmma", "mma"])
+def test_matrix_units_share_plans_and_the_ring(unit: str) -> None:
+    """Where channels that share a sample are many: the forward leaves both, the backward reads them and makes neither."""
+    fake = DEVICES["sm_90"]
+    for convention, planned in (("torchvision", True), ("chainer", False)):
+        problem = problem_of((1, 128, 90, 160), (64, 128, 3, 3), 1, padding=1, mask=True, convention=convention)
+        schedules = Schedules(problem, False, fake, {"forward": unit, **dict.fromkeys(GRADIENTS, "mma")})
+        forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
+        assert unit in UNITS and {"input_ring", "input_sizes"} <= forward.temporaries.keys()
+        assert (KEPT_PLANS in forward.temporaries) == planned
+        reads = [step.buffers for step in backward.in_order() if isinstance(step, Launch)]
+        assert sum(KEPT_PLANS in buffers for buffers in reads) == 2 * planned
+        assert sum("offset" in buffers for buffers in reads) == (0 if planned else 2)
+        assert not any("input" in buffers for buffers in reads) and "input_ring" not in backward.temporaries
+        assert schedules.backward(frozenset(problem.operands())).workspace_bytes > backward.workspace_bytes
+
+
+def test_what_a_forward_left_is_large_enough() -> None:
+    """Some gradients' pass may have another tile than that of all, for tiles are measured for each: it makes anew what it needs more of."""
+    problem, device = problem_of((1, 64, 64, 64), (32, 64, 3, 3), 1, padding=1, mask=True), DEVICES["sm_90"]
+    forward = Schedules(problem, False, device, {"forward": "wgmma"}).of("forward")
+    variants = {which: next(variant for variant in variants if variant.name == "mma") for which, variants in PASSES.items()}
+    remade = 0
+    requests = [Request(problem, frozenset(needs)) for needs in (("input", "offset", "mask"), ("offset",), ("input",), ("weight", "bias"))]
+    schedules = [
+        [variant.schedule(request, device, tile) for tile in variant.tiles(request, device)]
+        for request in requests
+        for variant in [variants["backward_weight" if "weight" in request.needs else "backward_data"]]
+    ]
+    for whole in schedules[0]:
+        left = going_ahead(forward, together([whole, schedules[-1][0]]))
+        for schedule in (schedule for some in schedules for schedule in some):
+            after = relieved(schedule, left)
+            taken = schedule.temporaries.keys() - after.temporaries.keys()
+            assert all(left.temporaries[name] >= schedule.temporaries[name] for name in taken)
+            remade += any(isinstance(step, Launch) and step.kernel.name == "pack_weight_back" for step in after.in_order())
+            zeroed = [step for step in schedule.steps if isinstance(step, Fill)]
+            assert all(step in after.steps or step in left.shared for step in zeroed)
+    assert remade
