@@ -69,7 +69,7 @@ class Rendered:
     @cached_property
     def work_group(self) -> tuple[int, ...] | None:
         """The work-group size that the kernel requires."""
-        found = re.search(r"reqd_work_group_size\((.*?)\)\)\)", self.head)
+        found = re.search(r"reqd_work_group_size\(([^()]*(?:\([^()]*\)[^()]*)*)\)", self.head)
         return tuple(self.number(size) for size in found[1].split(",")) if found else None
 
     @cached_property
