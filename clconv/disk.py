@@ -5,6 +5,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 
 def home() -> Path | None:
@@ -25,13 +26,12 @@ def folder() -> Path:
 
 def replace(file: Path, text: str) -> None:
     """Write a file; OSError where that can't be."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    temporary = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as writer:
-            writer.write(text)
-        Path(temporary).replace(file)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mako.lookup import TemplateLookup
 
 _OLD = 30 * 24 * 3600.0
+"""Seconds, a month, after which what was rendered of other templates is removed."""
 
 
 def data_directory(name: str, *beside: str) -> Path:
@@ -80,7 +81,7 @@ def render(kernel: Kernel) -> str:
 
 
 def _forget_old(above: Path) -> None:
-    """Remove what was rendered of other templates and not added to for a month."""
+    """Remove what was rendered of other templates and wasn't added to for long."""
     with suppress(OSError):
         for other in above.iterdir():
             if other.stat().st_mtime < time.time() - _OLD:

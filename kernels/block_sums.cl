@@ -47,3 +47,21 @@ static inline void store_sums(__global const acc_t *sums, __global data_t *outpu
             for (int q = p; q < real_pixels; ++q) store_data(to, j * pixels + q, from[q * TILE_OUT + j]);
     }
 }
+
+## A work-item's stretch of pixels, block by block: the loop to its opening brace, and what is known of a block. Names as in the kernels.
+<%def name="begin()">\
+    const index_t pixels = (index_t)out_height * out_width;
+    const index_t vectors = (pixels + VEC - 1) / VEC;
+    __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
+    __global acc_t *sums = panel + PANEL;
+    for (int j = 0; j < PANEL; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
+
+    const index_t end = first_vector(batch * vectors, get_global_id(0) + 1);
+    int real_pixels = 0;
+    for (index_t at = first_vector(batch * vectors, get_global_id(0)); at < end; at += (real_pixels + VEC - 1) / VEC) {
+        const int n = (int)(at / vectors);
+        const index_t first_pixel = at % vectors * VEC;
+        real_pixels = (int)min(min(end - at, (index_t)(TILE_PIXELS / VEC)) * VEC, pixels - first_pixel);
+        int rows[TILE_PIXELS], columns[TILE_PIXELS];
+        place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);\
+</%def>\

@@ -5,6 +5,7 @@
  *
  * input [N][C][H * W] of data_t; all else as in forward_block, but a panel is [CHUNK][TILE_PIXELS]. */
 <%namespace name="samples" file="places.cl"/>\
+<%namespace name="blocks" file="block_sums.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -32,21 +33,8 @@ void forward_planes(
     __global data_t *output, __global acc_t *scratch,
     int batch, int height, int width, int out_height, int out_width)
 {
-    const index_t pixels = (index_t)out_height * out_width;
     const int plane_size = height * width;
-    const index_t vectors = (pixels + VEC - 1) / VEC;
-    __global acc_t *panel = scratch + (index_t)get_global_id(0) * SLICE;
-    __global acc_t *sums = panel + PANEL;
-    for (int j = 0; j < PANEL; ++j) panel[j] = ACC(0.0); /* what was never written may be slow denormals */
-
-    const index_t end = first_vector(batch * vectors, get_global_id(0) + 1);
-    int real_pixels = 0;
-    for (index_t at = first_vector(batch * vectors, get_global_id(0)); at < end; at += (real_pixels + VEC - 1) / VEC) {
-        const int n = (int)(at / vectors);
-        const index_t first_pixel = at % vectors * VEC;
-        real_pixels = (int)min(min(end - at, (index_t)(TILE_PIXELS / VEC)) * VEC, pixels - first_pixel);
-        int rows[TILE_PIXELS], columns[TILE_PIXELS];
-        place_pixels(first_pixel, out_width, TILE_PIXELS, rows, columns);
+${blocks.begin()}
 
         for (int group = 0; group < GROUPS; ++group) {
             start_sums(sums${", bias + group * GROUP_OUT" if has_bias else ""});
