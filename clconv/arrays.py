@@ -65,7 +65,7 @@ def is_device_array(arrays: Mapping[str, Any]) -> bool:
 
 
 def looks_of(arrays: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """All that checks ask of device arrays, as one value, so that what looks the same need not be checked again; None with others.
+    """All that checks ask of arrays, as one value, so that what looks the same need not be checked again; None with other things.
 
     Which memory they have isn't in it.
     """
@@ -77,6 +77,8 @@ def looks_of(arrays: Mapping[str, Any]) -> tuple[Any, ...] | None:
             memory = array.base_data
             room = type(memory), getattr(memory, "size", None)
             looks.append((array.shape, array.strides, array.dtype, array.offset, array.nbytes, room, array.queue, array.context))
+        elif type(array) is np.ndarray:
+            looks.append((array.shape, array.strides, array.dtype, array.flags.writeable))
         else:
             return None
     return tuple(looks)

@@ -19,11 +19,11 @@ log = logging.getLogger("clconv")
 
 _KINDS = {"gpu": cl.device_type.GPU, "accelerator": cl.device_type.ACCELERATOR, "cpu": cl.device_type.CPU}
 
-INTEL_CPU, _POCL = "Intel(R) OpenCL", "Portable Computing Language"
+INTEL_CPU, POCL = "Intel(R) OpenCL", "Portable Computing Language"
 # Drivers that translate to another API show hardware that its vendor's driver shows better: last of their kind.
 _LAYERED = ("rusticl", "Clover", "OpenCLOn12")
 # Measured on two CPU cores, float32 product: Intel 219 GFLOP/s, PoCL 63 (3.1) and 25 (3.0), rusticl's llvmpipe 3.
-_DRIVER_ORDER = {"cpu": (INTEL_CPU, _POCL, "other", *_LAYERED), "other": ("other", _POCL, *_LAYERED)}
+_DRIVER_ORDER = {"cpu": (INTEL_CPU, POCL, "other", *_LAYERED), "other": ("other", POCL, *_LAYERED)}
 
 
 # Mesa's LP_MAX_TGSI_LOOP_ITERATIONS, meant for shaders that would hang a desktop; measured with Mesa 22.3.
@@ -222,7 +222,7 @@ def _handles(platform: cl.Platform) -> list[cl.Device]:
 
 def _unknown_to_pocl(handle: cl.Device) -> bool:
     """Whether a PoCL is too old for the CPU: it calls it "generic", and then refuses every kernel for that name (3.0 does, on Zen 5)."""
-    unknown = handle.platform.name.strip() == _POCL and handle.version.rstrip().endswith("-generic")
+    unknown = handle.platform.name.strip() == POCL and handle.version.rstrip().endswith("-generic")
     if unknown:
         log.info("passing over %s: %s is older than this CPU and compiles nothing for it", handle.name, handle.platform.version)
     return unknown

@@ -24,19 +24,19 @@ def folder() -> Path:
     return home() or Path(tempfile.gettempdir()) / "clconv"
 
 
-def replace(file: Path, text: str) -> None:
+def replace(file: Path, content: str | bytes) -> None:
     """Write a file; OSError where that can't be."""
     temporary = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         temporary.replace(file)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def remember(file: Path, text: str) -> None:
+def remember(file: Path, content: str | bytes) -> None:
     """Write a file of a cache, with its folders; one that can't be written only costs time."""
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace(file, text)
+        replace(file, content)

@@ -23,13 +23,19 @@ _EACH = 4
 _OUT_OF_MEMORY = ("MEM_OBJECT_ALLOCATION_FAILURE", "OUT_OF_RESOURCES", "OUT_OF_HOST_MEMORY", "INVALID_BUFFER_SIZE")
 
 
-@contextmanager
-def driver_errors(device: cl.Device, doing: str) -> Iterator[None]:
+class driver_errors:
     """Turn what the driver raises while `doing` something into this library's errors."""
-    try:
-        yield
-    except cl.Error as error:
-        raise _account(error, device, doing) from error
+
+    def __init__(self, device: cl.Device, doing: str) -> None:
+        self._device = device
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, cl.Error):
+            raise _account(error, self._device, self._doing) from error
 
 
 def _account(error: cl.Error, device: cl.Device, doing: str) -> DeviceError | OutOfMemoryError:

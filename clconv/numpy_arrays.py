@@ -21,21 +21,19 @@ class NumpyDoor:
     def __init__(self, queue: cl.CommandQueue, device: Device) -> None:
         self.queue = queue
         self.device = device
+        self._context, self._handle = queue.context, queue.device
         self.events: list[cl.Event] = []
         self._inputs: list[NumpyArray] = []
         self._results: dict[str, tuple[NumpyArray, cl.Buffer, Any]] = {}
 
     def read(self, name: str, array: NumpyArray) -> cl.Buffer:
         """Zero copy of a row-major array in native byte order; others are brought into that form first."""
-        ready = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        plain = array.flags.c_contiguous and array.dtype.isnative
+        ready = array if plain else np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
         self._inputs += [array, ready]
         flags = _HOST if self.device.unified_memory else cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
-        with driver_errors(self.queue.device, f"taking {ready.nbytes} bytes of {name}"):
-            return (
-                cl.Buffer(self.queue.context, flags, hostbuf=_bytes(ready))
-                if ready.size
-                else allocate(self.queue.context, self.queue.device, name, 1)
-            )
+        with driver_errors(self._handle, f"taking {ready.nbytes} bytes of {name}"):
+            return cl.Buffer(self._context, flags, hostbuf=_bytes(ready)) if ready.size else allocate(self._context, self._handle, name, 1)
 
     def write(self, name: str, shape: Shape, dtype: str, out: NumpyArray | None = None) -> cl.Buffer:
         """The caller's `out` itself where it is row-major and overlaps no operand; else it is filled at the end."""
@@ -51,9 +49,9 @@ class NumpyDoor:
 
     def _result_buffer(self, name: str, result: NumpyArray) -> cl.Buffer:
         if not result.size or not self.device.unified_memory:
-            return allocate(self.queue.context, self.queue.device, name, result.nbytes)
-        with driver_errors(self.queue.device, f"taking {result.nbytes} bytes for {name}"):
-            return cl.Buffer(self.queue.context, cl.mem_flags.READ_WRITE | _HOST, hostbuf=_bytes(result))
+            return allocate(self._context, self._handle, name, result.nbytes)
+        with driver_errors(self._handle, f"taking {result.nbytes} bytes for {name}"):
+            return cl.Buffer(self._context, cl.mem_flags.READ_WRITE | _HOST, hostbuf=_bytes(result))
 
     def first_nonfinite(self, array: NumpyArray, infinities: bool) -> tuple[int, ...] | None:
         """Searched with NumPy."""
@@ -62,7 +60,7 @@ class NumpyDoor:
 
     def finish(self, events: list[cl.Event]) -> dict[str, NumpyArray]:
         """Bring the results home."""
-        with driver_errors(self.queue.device, "finishing a call"):
+        with driver_errors(self._handle, "finishing a call"):
             home = [self._bring(result, buffer, events) for result, buffer, _ in self._results.values() if result.size]
             for event in home:
                 event.wait()

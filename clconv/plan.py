@@ -114,7 +114,7 @@ class Plan:
         self._runner = Runner(queue, workspace)
         self._kept = Kept(self._runner)
         self._weight: dict[str, Any] = {}
-        self._admitted: dict[str, tuple[Any, bool, bool]] = {}
+        self._admitted: dict[str, tuple[Any, bool, Callable[[], Door]]] = {}
 
     @property
     def workspace_bytes(self) -> int:
@@ -155,7 +155,7 @@ class Plan:
         if weight is None:
             return
         check(self.problem, {"weight": weight})
-        door = self._door({"weight": weight})
+        door = self._door({"weight": weight})()
         schedule = self._schedules.forward()
         try:
             copied, events = copy_of(self.queue, "weight", door.read("weight", weight), self.problem.bytes_of("weight"), door.events)
@@ -227,15 +227,14 @@ class Plan:
     def _admit(self, which: str, arrays: Mapping[str, Any]) -> tuple[Door, bool]:
         """The door for the arrays of a call, and whether it is unbatched, after all checks; unless they look as the last ones did."""
         looks = looks_of(arrays), bool(self._weight)
-        admitted, unbatched, plain = self._admitted.get(which, (None, False, False))
-        if looks == admitted:
-            return OpenCLDoor(self.queue, self.device, plain), unbatched
+        admitted, unbatched, door = self._admitted.get(which, (None, False, None))
+        if door is not None and looks == admitted:
+            return door(), unbatched
         unbatched = self._check(which, arrays)
         door = self._door({name: array for name, array in arrays.items() if which == "forward" or name != "bias"})
         if looks[0] is not None:
-            plain = all(array is None or is_plain(array) for array in arrays.values())
-            self._admitted[which] = looks, unbatched, plain
-        return door, unbatched
+            self._admitted[which] = looks, unbatched, door
+        return door(), unbatched
 
     def _check(self, which: str, arrays: Mapping[str, Any]) -> bool:
         unbatched = check(self.problem, arrays)
@@ -251,12 +250,13 @@ class Plan:
         shape = self.problem.shapes()[name]
         return shape[1:] if unbatched and name in ("input", "offset", "mask", "output") else shape
 
-    def _door(self, arrays: Mapping[str, Any]) -> Door:
-        """For arrays that have been checked."""
-        if not any(isinstance(array, cla.Array) for array in arrays.values()):
-            return NumpyDoor(self.queue, self.device)
+    def _door(self, arrays: Mapping[str, Any]) -> Callable[[], Door]:
+        """What makes a call's door for arrays that have been checked, and for all that look the same."""
+        given = [array for array in arrays.values() if array is not None]
+        if not any(isinstance(array, cla.Array) for array in given):
+            return partial(NumpyDoor, self.queue, self.device)
         common_queue(arrays, self.queue)
-        return OpenCLDoor(self.queue, self.device)
+        return partial(OpenCLDoor, self.queue, self.device, all(map(is_plain, given)))
 
     def _read(self, door: Door, operands: Mapping[str, Any]) -> dict[str, Any]:
         if self.problem.nonfinite == "raise":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyopencl as cl
 
-from clconv import nvidia
+from clconv import binaries, nvidia
 from clconv.errors import BuildError
 from clconv.schedule import Kernel, Launch, Scalar
 from clconv.source import render
@@ -88,7 +88,7 @@ def _build(context: cl.Context, device: cl.Device, kernel: Kernel) -> cl.Kernel:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", cl.CompilerWarning)
-            program = cl.Program(context, source).build(list(kernel.options), [device])
+            program = binaries.program(context, device, kernel, source)
             if nvidia.hides(source):
                 ptx = program.get_info(cl.program_info.BINARIES)[0]
                 program = cl.Program(context, [device], [nvidia.brought_out(ptx)]).build()

@@ -16,8 +16,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A kernel cache of its own for each parallel worker, for PoCL's isn't safe between processes; and no tile that this user tuned."""
+    """A kernel cache of its own for each parallel worker, for PoCL's isn't safe between processes; and no tile that this user tuned.
+
+    No binaries unless asked for: each kernel would be compiled twice.
+    """
     os.environ["CLCONV_TUNED"] = "0"
+    os.environ.setdefault("CLCONV_BINARIES", "0")
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["POCL_CACHE_DIR"] = os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="clconv-tests-")
     config.addinivalue_line("markers", "thorough: one of many alike; runs on the default device, on others with --full or --device")

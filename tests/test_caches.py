@@ -1,19 +1,24 @@
 """What is kept between calls: each key holds all that the value depends on, and nothing more."""
 
+import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyopencl as cl
 import pytest
 
 from clconv import Device, Plan, disk, program, selfcheck, source
+from clconv.arrays import NumpyArray
+from clconv.device import POCL
 from clconv.queues import queue_for
 from clconv.schedule import Kernel, Variant, storage
 from clconv.tuning import PASSES
 
+_PROGRAM: Any = cl.Program
 REDUCE = Kernel.of("reduce", {"parts": 3, **storage("float32", False)})
 
 
@@ -151,3 +156,61 @@ def test_no_place_for_rendered_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert "reduce" in source.render(REDUCE)
+
+
+@pytest.fixture
+def compiled_sources(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sources that a driver is given; binaries aren't among them."""
+    sources: list[str] = []
+
+    def program_of(*what: Any) -> Any:
+        sources.extend(text for text in what if isinstance(text, str))
+        return _PROGRAM(*what)
+
+    monkeypatch.setenv("CLCONV_SELFCHECK", "0")
+    monkeypatch.delenv("CLCONV_BINARIES", raising=False)
+    monkeypatch.setattr("clconv.binaries.cl.Program", program_of)
+    return sources
+
+
+def _output(device: Device) -> NumpyArray:
+    """A convolution's, its kernels built anew."""
+    program._entries.clear()
+    input, weight = (np.random.default_rng(seed).standard_normal((1, 3, 5, 5), dtype=np.float32) for seed in range(2))
+    output: NumpyArray = Plan(input.shape, weight.shape, offset_groups=None, device=device).forward(input, weight=weight)
+    return output
+
+
+def test_binaries_are_kept_of_a_driver_that_is_slow_to_find_its_own(
+    device: Device, compiled_sources: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first, number = _output(device), len(compiled_sources)
+    kept = sorted(tmp_path.glob("clconv/sources/*/*.bin"))
+    assert number >= 1
+    assert len(kept) == (number if device.platform == POCL else 0)
+    compiled_sources.clear()
+    np.testing.assert_array_equal(_output(device), first)
+    assert len(compiled_sources) == number - len(kept)
+
+
+@pytest.mark.parametrize("damage", ["empty", "half of it", "one bit", "another driver's"])
+def test_a_damaged_binary_is_never_run(
+    damage: str, device: Device, compiled_sources: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first, number = _output(device), len(compiled_sources)
+    whole = {file: file.read_bytes() for file in tmp_path.glob("clconv/sources/*/*.bin")}
+    for file, content in whole.items():
+        foreign = b"a binary of another driver"
+        changed = {
+            "empty": b"",
+            "half of it": content[: len(content) // 2],
+            "one bit": content[:-1] + bytes([content[-1] ^ 1]),
+            "another driver's": hashlib.sha256(foreign).digest() + foreign,
+        }
+        file.write_bytes(changed[damage])
+    compiled_sources.clear()
+    np.testing.assert_array_equal(_output(device), first)
+    assert len(compiled_sources) == number
+    assert all(file.read_bytes() == content for file, content in whole.items())

@@ -38,14 +38,14 @@ def show(as_json: bool) -> None:
         click.echo(f"  {'switched off' if verdict else 'right'}: {key}")
     click.echo(f"ceilings of `clconv bench`: {facts['ceilings']}")
     click.echo(f"tiles of `clconv tune`, which `clear` keeps: {facts['tuned']}")
-    click.echo(f"rendered kernels: {facts['sources']}, {facts['sources_bytes']} bytes")
+    click.echo(f"rendered kernels, and PoCL's binaries of them: {facts['sources']}, {facts['sources_bytes']} bytes")
     click.echo(f"compiled kernels (pyopencl's cache, shared with other programs): {facts['binaries']}, {facts['binaries_bytes']} bytes")
 
 
 @cache.command("clear")
 @click.option("--binaries", is_flag=True, help="Also pyopencl's compiled kernels, other programs' among them.")
 def clear(binaries: bool) -> None:
-    """Forget the self-check's verdicts, the measured ceilings and the rendered kernels."""
+    """Forget the self-check's verdicts, the measured ceilings and the rendered kernels with PoCL's binaries."""
     selfcheck.forget()
     ceilings.file().unlink(missing_ok=True)
     if sources := source.folder():

@@ -1,0 +1,54 @@
+"""Programs as the driver compiled them, kept on disk where the driver's own cache is slow.
+
+PoCL has a source preprocessed before it looks into its cache, 20 ms a program, and a backward has seven; a binary takes it 2. To hand a
+binary out it compiles its kernels once more, for work-groups of any size, which takes about as long as building them and runs as fast.
+"""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyopencl as cl
+
+from clconv import disk, source
+from clconv.device import POCL
+from clconv.schedule import Kernel
+
+_FAILURES = (cl.Error, RuntimeError)
+_SUM_BYTES = hashlib.sha256().digest_size
+
+
+def program(context: cl.Context, device: cl.Device, kernel: Kernel, text: str) -> Any:
+    """The built pyopencl.Program of a kernel's rendered source, from its binary if there is one."""
+    options, file = list(kernel.options), _file(device, kernel, text)
+    if file is None:
+        return cl.Program(context, text).build(options, [device])
+    if binary := _read(file):
+        with suppress(*_FAILURES):  # a driver may refuse what another version of it made
+            return cl.Program(context, [device], [binary]).build(options, [device])
+    built = cl.Program(context, text).build(options, [device])
+    with suppress(*_FAILURES):
+        binary = bytes(built.get_info(cl.program_info.BINARIES)[0])
+        disk.remember(file, hashlib.sha256(binary).digest() + binary)
+    return built
+
+
+def _file(device: cl.Device, kernel: Kernel, text: str) -> Path | None:
+    """Where the binary is kept, beside the rendered source; None where none is, or by the user's wish."""
+    above = source.folder()
+    slow = device.platform.name == POCL and device.type & cl.device_type.CPU
+    if above is None or not slow or os.environ.get("CLCONV_BINARIES") == "0":
+        return None
+    what = (text, kernel.options, device.name, device.version, device.driver_version, device.platform.version)
+    return above / source.kernels_digest() / f"{kernel.name}-{hashlib.sha256(repr(what).encode()).hexdigest()[:32]}.bin"
+
+
+def _read(file: Path) -> bytes | None:
+    """A binary behind its own checksum; None if there is none, or a damaged one, which a driver might run."""
+    with suppress(OSError):
+        content = file.read_bytes()
+        if hashlib.sha256(content[_SUM_BYTES:]).digest() == content[:_SUM_BYTES]:
+            return content[_SUM_BYTES:]
+    return None
