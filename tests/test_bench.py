@@ -233,6 +233,14 @@ def test_a_peer_that_rounds_places_is_judged_there_and_its_error_shown(says_so: 
     assert row.verdict == ("ok" if says_so else "wrong") and bool(row.times) == says_so
 
 
+def test_what_is_compared_is_measured_one_after_another(device: Device) -> None:
+    layers = (TINY, replace(TINY, name="another"))
+    devices = [device, replace(device, name="another", index="")]
+    planned = measurements(Settings(layers, ("forward", "backward")), devices, [_Peer()])
+    compared = [(planned_.key.layer, planned_.key.which) for planned_ in planned]
+    assert compared == [(layer.name, which) for layer in layers for which in ("forward", "backward") for _ in range(4)]
+
+
 def test_peers_on_the_cpu_are_measured_once_for_all_its_drivers(device: Device) -> None:
     if device.kind != "cpu":
         pytest.skip("peers on a GPU are measured beside it")

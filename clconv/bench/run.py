@@ -55,10 +55,10 @@ class Measurement:
 
 
 def measurements(settings: Settings, devices: Sequence[Device], peers: Sequence[Peer]) -> list[Measurement]:
-    """Everything that is to be measured, in order; rows of one layer, type and offsets are neighbours."""
+    """Everything that is to be measured, in order: what is compared one after another, for a shared machine is fast and slow by turns."""
     s = settings
     found = []
-    for device, dtype, layer, offsets, which in product(devices, s.dtypes, s.layers, s.offsets, s.passes):
+    for dtype, layer, offsets, which, device in product(s.dtypes, s.layers, s.offsets, s.passes, devices):
         job = Job(layer, which, dtype, s.precision, s.deterministic, fixed_weight=s.fixed_weight)
         where = offsets, device.label, "clconv"
         key = Key(layer.name, which, dtype, s.precision, s.deterministic, *where, fixed_weight=s.fixed_weight)
