@@ -32,7 +32,7 @@ static inline ${index} pixel_or_outside${of}(${whole} row, ${whole} column, int 
 /* The cell that base + offset falls into, and where in it. Positive guards: NaN fails them and never becomes an index. */
 static inline ${whole} cell${of}(${whole} base, ${real} offset, ${real} *fraction)
 {
-    const ${real} down = floor(offset);
+    const ${real} down = floor${of}(offset);
     const ${whole} near = down > ACC(-1073741824.0) && down < ACC(1073741824.0);
     *fraction = near ? offset - down : (${real})(ACC(0.0));
     return near ? base + convert_${whole}(down) : (${whole})(FAR_OUTSIDE);

@@ -15,6 +15,22 @@ static inline ushort${vec} bfloat16_bits_vec(vec_t value)
 }
 % endif
 
+/* floor of a vector; the elements of two vectors that have even indices, or odd ones. PoCL compiles for the host's processor: there the
+ * compiler has builtins, while of OpenCL's own floor it makes a dozen instructions, and of a vector's .even and .odd many more than one. */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define EVENS(a, b) __builtin_shufflevector(a, b, ${", ".join(str(2 * element) for element in range(vec))})
+#define ODDS(a, b) __builtin_shufflevector(a, b, ${", ".join(str(2 * element + 1) for element in range(vec))})
+#if __has_builtin(__builtin_elementwise_floor)
+#define floor_lanes __builtin_elementwise_floor
+#endif
+#else
+#define EVENS(a, b) (vec_t)((a).even, (b).even)
+#define ODDS(a, b) (vec_t)((a).odd, (b).odd)
+#endif
+#ifndef floor_lanes
+#define floor_lanes floor
+#endif
+
 <%def name="storage(name, dtype)">
 % if dtype == "float16":
 static inline vec_t load_${name}_vec(__global const half *p, index_t i) { return vload_half${vec}(0, p + i); }
@@ -31,20 +47,19 @@ ${storage("data", dtype)}
 ${storage("offset", offset_dtype)}
 ${storage("mask", mask_dtype)}
 
-## Statements that transpose `count` vectors of `count` elements, variables row_0, row_1, ..: element j of row r and element r of row j
+## Statements that transpose `count` = VEC vectors, variables row_0, row_1, ..: element j of row r and element r of row j
 ## change places. In each of the turns the lowest bit of an element's index becomes the highest of its row's, and the lowest of the row's
 ## the highest of the element's. Written by halves: compilers take long for vectors that are put together of elements.
 <%def name="transpose(count)">
 <%
     turns, half = count.bit_length() - 1, count // 2
-    row_t = "%s%d" % ("double" if accumulator == "float64" else "float", count)
     row = lambda turn, r: "row_%d" % r if turn == 0 else "row_%d_%d" % (turn, r)
 %>\
     {
 % for turn in range(turns):
 % for r in range(half):
 <% a, b = row(turn, 2 * r), row(turn, 2 * r + 1) %>\
-        const ${row_t} ${row(turn + 1, r)} = (${row_t})(${a}.even, ${b}.even), ${row(turn + 1, half + r)} = (${row_t})(${a}.odd, ${b}.odd);
+        const vec_t ${row(turn + 1, r)} = EVENS(${a}, ${b}), ${row(turn + 1, half + r)} = ODDS(${a}, ${b});
 % endfor
 % endfor
 % for r in range(count):
