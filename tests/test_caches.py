@@ -198,6 +198,8 @@ def test_binaries_are_kept_of_a_driver_that_is_slow_to_find_its_own(
 def test_a_damaged_binary_is_never_run(
     damage: str, device: Device, compiled_sources: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    if device.platform != POCL:
+        pytest.skip("its binaries aren't kept")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first, number = _output(device), len(compiled_sources)
     whole = {file: file.read_bytes() for file in tmp_path.glob("clconv/sources/*/*.bin")}
@@ -212,5 +214,7 @@ def test_a_damaged_binary_is_never_run(
         file.write_bytes(changed[damage])
     compiled_sources.clear()
     np.testing.assert_array_equal(_output(device), first)
-    assert len(compiled_sources) == number
-    assert all(file.read_bytes() == content for file, content in whole.items())
+    assert len(compiled_sources) == number == len(whole)
+    compiled_sources.clear()
+    np.testing.assert_array_equal(_output(device), first)  # by binaries that took the damaged ones' places
+    assert not compiled_sources
