@@ -72,7 +72,7 @@ def _chunk(problem: Problem) -> int:
 
 def _local_bytes(problem: Problem, tile: Tile) -> int:
     plans = chunk_plans(problem, problem.group_in, _chunk(problem)) * problem.taps * tile["tile_pixels"] * _PLAN_BYTES
-    return plans + _STAGES * _chunk(problem) * tile["tile_out"] * parts(problem) * 2 + 20 * tile["tile_pixels"] + 4
+    return plans + _STAGES * _chunk(problem) * tile["tile_out"] * parts(problem) * 2 + 36 * tile["tile_pixels"] + 4
 
 
 def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:

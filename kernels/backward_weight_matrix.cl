@@ -108,7 +108,9 @@ ${plan.operands()}\
     const int t = MY_ITEM;
     const int samples_ahead = (int)get_local_id(0) >= ITEMS;
     const int below = (width + 1) * IN_CHANNELS;
-${run.begin()}
+${run.first()}\
+${run.begin()}\
+        const int tile_out = ${run.tile_out()};
         const int first_channel = group * GROUP_IN;
 
         if (samples_ahead) {

@@ -151,7 +151,9 @@ ${plan.operands()}\
     const int t = MY_ITEM;
     const int brings = (int)get_local_id(0) >= ITEMS;
     const int below = (width + 1) * IN_CHANNELS;
-${run.begin()}
+${run.first()}\
+${run.begin()}\
+        const int tile_out = ${run.tile_out()};
 
         if (brings) {
             raw_t raw[2 * PASSES];

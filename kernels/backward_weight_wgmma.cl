@@ -125,25 +125,11 @@ ${plan.operands()}\
     const int t = MY_ITEM;
     const int samples_ahead = (int)get_local_id(0) >= ITEMS;
     const long below = (long)(width + 1) * IN_CHANNELS;
-    const index_t end = (index_t)batch * out_height * out_width;
-    const index_t last_block = (end - 1) / BLOCK;
-    const long all = (last_block + 1) * (long)TILES;
-    const long last_piece = first_piece((int)get_group_id(0) + 1, (int)get_num_groups(0), all);
-    const long begin_piece = first_piece((int)get_group_id(0), (int)get_num_groups(0), all);
+${run.first()}\
 
-<%def name="pieces()">\
-    for (long piece = begin_piece; piece < last_piece;) {
-        const int tile = (int)(piece / (last_block + 1));
-        const index_t begin = (index_t)(piece % (last_block + 1));
-        const int count = (int)min((long)(last_block + 1 - begin), last_piece - piece);
-        const int group = tile / (OUT_TILES * COLUMN_TILES);
-        const int first_unit = tile % COLUMN_TILES * UNITS;
-        const int first_channel = group * GROUP_IN;
-        piece += count;
-        common_barrier();
-</%def>\
     if (samples_ahead) {
-${pieces()}\
+${run.begin()}\
+        const int first_channel = group * GROUP_IN;
 % if sampled:
             __global const uint4 *rows[${sets}];
             uint4 raw[${4 * rows_flying}];
@@ -184,8 +170,9 @@ ${pieces()}\
 % endif
         }
     } else {
-${pieces()}\
-            const int tile_out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT;
+${run.begin()}\
+        const int first_channel = group * GROUP_IN;
+            const int tile_out = ${run.tile_out()};
             operands_t operands;
             sizes_t sizes;
             if (t < 8) most[t] = 0;

@@ -25,14 +25,20 @@
  * first before, so that one samples while the other keeps the matrix units busy. Both fetch weights in the same interval.
  *
  * Local memory: plan [TEAMS][PLANS][TAPS][64], of the offset groups of a chunk (see plan), made anew where they change;
- * weights [STAGES][STAGE], a ring of stages (see matrix); scales [TEAMS][3][64], of the last three plans; largest_in [ITEMS]. */
+ * weights [STAGES][STAGE], a ring of stages (see matrix); scales [TEAMS][3][64], of the last three plans; largest_in [ITEMS];
+ * places [TEAMS][64]: image, row and column. */
 <%
 corners, items = 4 if offset_groups else 1, 2 * tile_pixels
 stage_vecs = vec * tile_out * parts
+steady = offset_groups <= 1  # all chunks have the same plans
+at_once = unit == "mma" or vec == 8  # products are waited for before samples are made: no slower with half data, whose products are few
+later = not at_once and (steady or sampled or planned)  # half of the corners are fetched when products are done, to take their registers
+tight = later or sampled or planned or tile_pixels > 128  # in registers
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 %>\
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="kept" file="kept_samples.cl"/>\
+<%namespace name="outputs" file="matrix_outputs.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -61,7 +67,7 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 #define END_CHUNK CHUNKS
 % endif
 #define SUM_TAPS 3
-#define BATCH (PLANS > 1 ? 9 : 5) /* plans that a work-item makes at a time, so that their loads overlap */
+#define BATCH ${3 if tight else 9 if plans > 1 else 5} /* plans that a work-item makes at a time, so that their loads overlap */
 #define RAWS (2 * ${corners})
 #define ROWS_AHEAD ${rows_ahead} /* of a lane's two rows (or pairs of them), how many have their corners fetched a step ahead */
 <%include file="matrix_samples.cl"/>
@@ -80,23 +86,33 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
             ++ahead;
         }\
 </%def>\
-<%def name="fetch_corners()">\
+<%def name="begin_plans()">\
 {
-            if (tap == 0 && chunk < END_CHUNK && new_plans(first_channel, chunk)) {
                 team_barrier();
                 plans = plans + 1 < 3 ? plans + 1 : 0;
                 make_plans(plan, scales + plans * TEAM_PIXELS, largest_in, largest, ${plan.given(forward=True)}
-                           min(first + t % TEAM_PIXELS, end - 1), first_channel, chunk, height, width, out_height, out_width);
-            }
+                           places, first_channel, chunk, height, width, out_height, out_width);
+            }\
+</%def>\
+<%def name="fetch_corners()">\
+{
+% if not steady:
+            if (tap == 0 && chunk > FIRST_CHUNK && chunk < END_CHUNK && new_plans(first_channel, chunk)) ${begin_plans()}
+% endif
 % if sampled:
             if (tap == 0 && chunk < END_CHUNK && t % TEAM < min(end - first, (long)TEAM_PIXELS) && (int)get_group_id(1) % TILES == 0)
                 kept_scales[(index_t)(group * CHUNKS + chunk) * end + first + t % TEAM] = scales[plans * TEAM_PIXELS + t % TEAM];
 % endif
             fetch(ring, plan + tap * TEAM_PIXELS + pair_row, first_channel, min(chunk, END_CHUNK - 1), below, raw);
-% if rows_ahead == 2:
-            fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, END_CHUNK - 1), below, raw + RAWS);
+% if not later:
+            ${fetch_more_corners()}
 % endif
         }\
+</%def>\
+<%def name="fetch_more_corners()">\
+% if rows_ahead == 2:
+fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, END_CHUNK - 1), below, raw + RAWS);\
+% endif
 </%def>\
 ## The samples of the step whose corners were fetched; where nothing is being fetched, copies are published, which waits for all.
 <%def name="sample(into)">\
@@ -121,6 +137,21 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
             chunk += tap + 1 == TAPS;
             tap = tap + 1 == TAPS ? 0 : tap + 1;
         }\
+</%def>\
+<%def name="sum_up()">\
+% if unit == "mma":
+add_products(total, a, stage, ${unscaled(0)}, ${unscaled(1)});
+% else:
+${"products_done" if at_once else "products_done_take"}(${"sum" if exact else "total"}, a${"" if at_once else ", next"});
+% if exact:
+        keep = !(summed_tap + 1 == TAPS || summed_tap % SUM_TAPS == SUM_TAPS - 1);
+        if (!keep) {
+            const float unscaled[2] = {${unscaled(0)}, ${unscaled(1)}};
+            #pragma unroll
+            for (int i = 0; i < TOTALS; ++i) total[i] = fma(sum[i], unscaled[i % 4 / 2], total[i]);
+        }
+% endif
+% endif
 </%def>\
 <%def name="unscaled(i)">\
 inverse(scales[summed_plans * TEAM_PIXELS + row + ${8 * i}])\
@@ -149,6 +180,7 @@ ${kept.operands()}\
     __local uint4 weights[STAGES * STAGE_VECS];
     __local float scales_of_teams[TEAMS * 3 * TEAM_PIXELS];
     __local float largest_of_teams[ITEMS];
+    __local int4 places_of_teams[TEAMS * TEAM_PIXELS];
 % if splits == 1:
     __local int doubted[1];
 % endif
@@ -161,6 +193,7 @@ ${kept.operands()}\
     __local plan_t *plan = plans_of_teams + team * PLANS * TAPS * TEAM_PIXELS;
     __local float *scales = scales_of_teams + team * 3 * TEAM_PIXELS;
     __local float *largest_in = largest_of_teams + team * TEAM;
+    __local int4 *places = places_of_teams + team * TEAM_PIXELS;
     const int group = (int)get_group_id(1) / TILES;
     const int first_channel = group * GROUP_IN;
     const int below = (width + 1) * IN_CHANNELS;
@@ -182,17 +215,25 @@ ${kept.operands()}\
     for (int i = 0; i < TOTALS; ++i) sum[i] = 0.0f;
     int keep = 0;
 % endif
-    uint a[PARTS * STEPS * 4], next[PARTS * STEPS * 4];
+    uint a[PARTS * STEPS * 4]${"" if at_once else ", next[PARTS * STEPS * 4]"};
     uint4 raw[ROWS_AHEAD * RAWS];
     int ahead = 0; /* the step whose weights are fetched next */
     int chunk = FIRST_CHUNK, tap = 0, plans = 0; /* of the corners that are fetched, or sampled, next; the plan that was made last */
-    int summed_tap = 0, summed_chunk = FIRST_CHUNK, summed_plans = 1; /* of the step that is multiplied */
+    int summed_tap = 0, ${"" if steady else "summed_chunk = FIRST_CHUNK, "}summed_plans = 1; /* of the step that is multiplied */
 
     ${fetch_weights()}
     if (late && ahead < steps) ${fetch_weights()}
+    if (t % TEAM < TEAM_PIXELS) places[t % TEAM] = place_of(min(first + t % TEAM, end - 1), out_height, out_width);
+    ${begin_plans()}
     ${fetch_corners()}
+% if later:
+    ${fetch_more_corners()}
+% endif
     ${sample("a")}
     ${fetch_corners()}
+% if later:
+    ${fetch_more_corners()}
+% endif
     if (late) barrier(CLK_LOCAL_MEM_FENCE);
     for (int s = 0; s < steps; ++s) {
         if (!late) barrier(CLK_LOCAL_MEM_FENCE);
@@ -210,27 +251,24 @@ ${kept.operands()}\
 % endif
         }
         close_products();
-% else:
-        add_products(total, a, stage, ${unscaled(0)}, ${unscaled(1)});
+% endif
+% if at_once:
+        ${sum_up()}
 % endif
         if (late) barrier(CLK_LOCAL_MEM_FENCE);
         /* After the last step, too, on what is there: a branch around this, between a product's beginning and its end, made NVIDIA's
          * assembler move sums that were under way. */
-        ${sample("next")}
+        ${sample("a" if at_once else "next")}
         ${fetch_corners()}
-        const int last_tap = summed_tap + 1 == TAPS;
-% if unit == "wgmma":
-        products_done(${"sum" if exact else "total"}, a);
-% if exact:
-        keep = !(last_tap || summed_tap % SUM_TAPS == SUM_TAPS - 1);
-        if (!keep) {
-            const float unscaled[2] = {${unscaled(0)}, ${unscaled(1)}};
-            #pragma unroll
-            for (int i = 0; i < TOTALS; ++i) total[i] = fma(sum[i], unscaled[i % 4 / 2], total[i]);
-        }
+% if not at_once:
+        ${sum_up()}
 % endif
+        const int last_tap = summed_tap + 1 == TAPS;
+% if later:
+        ${fetch_more_corners()}
 % endif
         summed_tap = last_tap ? 0 : summed_tap + 1;
+% if not steady:
         if (last_tap) {
             ++summed_chunk;
             if (s + 1 < steps && new_plans(first_channel, summed_chunk)) {
@@ -245,56 +283,14 @@ ${kept.operands()}\
 % endif
             }
         }
-        #pragma unroll
-        for (int i = 0; i < PARTS * STEPS * 4; ++i) a[i] = next[i];
+% endif
     }
     if (!late) barrier(CLK_LOCAL_MEM_FENCE);
 % if unit == "wgmma" and not exact:
     const float last_unscaled[2] = {${unscaled(0)}, ${unscaled(1)}};
-% else:
-    const float last_unscaled[2] = {1.0f, 1.0f};
 % endif
-% if splits > 1:
-    __global float *result = partial + (index_t)get_group_id(2) * batch * OUT_CHANNELS * pixels, *to[2];
-% else:
-    __global data_t *result = output, *to[2];
-    int doubt = 0;
-% endif
-    #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-        const long at = min(first + row + 8 * r, end - 1);
-        const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
-        to[r] = result + ((index_t)(at / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels + (index_t)p.x * out_width + p.y;
-    }
-    #pragma unroll
-    for (int j = 0; j < TILE_OUT / 8; ++j) {
-        #pragma unroll
-        for (int i = 0; i < 2; ++i) {
-            const int column = 8 * j + 2 * (lane % 4) + i;
-            const int out = (int)get_group_id(1) % TILES * TILE_OUT + column;
-            const float by = unscale[get_group_id(1) * TILE_OUT + column];
-% if has_bias and splits == 1:
-            const float shift = load_data(bias, group * GROUP_OUT + min(out, GROUP_OUT - 1));
-% endif
-            #pragma unroll
-            for (int r = 0; r < 2; ++r) {
-                if (first + row + 8 * r < end && out < GROUP_OUT) {
-                    const float value = total[4 * j + 2 * r + i] * last_unscaled[r] * by;
-% if splits > 1:
-                    to[r][(index_t)out * pixels] = value;
-% else:
-                    doubt |= !(fabs(value) <= FLT_MAX);
-                    store_data(to[r], (index_t)out * pixels, value${" + shift" if has_bias else ""});
-% endif
-                }
-            }
-        }
-    }
+${outputs.store("last_unscaled" if unit == "wgmma" and not exact else "")}\
 % if splits == 1:
-    if (doubt) doubted[0] = 1;
-    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-    if (doubted[0])
-        again(input, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}weight, ${"bias, " if has_bias else ""}output,
-              batch, height, width, out_height, out_width);
+${outputs.look_again()}\
 % endif
 }

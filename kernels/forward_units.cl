@@ -23,6 +23,7 @@
 changing = offset_groups > 1
 blocks = [(o, p) for o in range(wave_out // block_out) for p in range(wave_pixels // block_pixels)]
 %>\
+<%namespace name="outputs" file="matrix_outputs.cl"/>\
 <%include file="types.cl"/>
 <%include file="shape.cl"/>
 <%include file="sample.cl"/>
@@ -195,9 +196,5 @@ make_plans(plan, largest_in, largest, ${"offset, " if offset_groups else ""}${"m
 % endfor
     }
 % endfor
-    if (doubt) doubted[0] = 1;
-    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-    if (doubted[0])
-        again(input, ${"offset, " if offset_groups else ""}${"mask, " if has_mask else ""}weight, ${"bias, " if has_bias else ""}output,
-              batch, height, width, out_height, out_width);
+${outputs.look_again()}\
 }

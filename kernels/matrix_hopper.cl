@@ -27,9 +27,21 @@ static inline void multiply(float *sum, const uint *a, ulong weights, int keep)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(weights), "r"(keep) : "memory");
 }
 
-/* Wait until the sums are there. Then the registers of the samples are free again; that they are named keeps them from other use until
- * then. */
+<%
+factors = 8 * vec // 4 * parts
+outputs = ['"+f"(sum[%d])' % n for n in range(sums)]
+wait = "/*sm_90a wgmma.wait_group.sync.aligned 0; */"
+%>\
+/* Wait until the sums are there. Registers that a product reads are named until then, or compilers give them to others. */
 static inline void products_done(float *sum, uint *a)
 {
-    asm volatile("/*sm_90a wgmma.wait_group.sync.aligned 0; */" : ${", ".join(['"+f"(sum[%d])' % n for n in range(sums)] + ['"+r"(a[%d])' % n for n in range(8 * vec // 4 * parts)])} :: "memory");
+    asm volatile("${wait}" : ${", ".join(outputs + ['"+r"(a[%d])' % n for n in range(factors)])} :: "memory");
+}
+
+/* The same, and what was made for the next step meanwhile takes the samples' place, by instructions behind the wait: where it was made in
+ * that place, NVIDIA's assembler has each product wait for the one before. */
+static inline void products_done_take(float *sum, uint *a, const uint *next)
+{
+    asm volatile("${wait}${" ".join("mov.b32 %%%d, %%%d;" % (sums + n, sums + factors + n) for n in range(factors))}"
+        : ${", ".join(outputs + ['"=&r"(a[%d])' % n for n in range(factors)])} : ${", ".join('"r"(next[%d])' % n for n in range(factors))} : "memory");
 }

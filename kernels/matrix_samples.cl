@@ -27,6 +27,14 @@ static inline int begins_in(int first_channel, int chunk, int g)
 
 % endif
 <%include file="scale.cl"/>
+/* Image, row and column of output pixel `at` of the batch, in the order of strips. */
+static inline int4 place_of(long at, int out_height, int out_width)
+{
+    const int pixels = out_height * out_width;
+    const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+    return (int4)((int)(at / pixels), p, 0);
+}
+
 /* The plans of a chunk's offset groups, all taps and a team's pixels, their masks scaled; a pixel's two work-items share its plans.
 % if planned:
  * Unscaled they are left to the backward, by the first tile, and the first chunk that has channels of a group.
@@ -35,14 +43,12 @@ static inline int begins_in(int first_channel, int chunk, int g)
 static inline void make_plans(
     __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
 ${plan.operands(forward=True)}\
-    long at, int first_channel, int chunk, int height, int width, int out_height, int out_width)
+    __local const int4 *places, int first_channel, int chunk, int height, int width, int out_height, int out_width)
 {
     const int mine = (int)get_local_id(0) % TEAM_PIXELS;
     const int half_of = (int)get_local_id(0) % TEAM / TEAM_PIXELS;
     const int pixels = out_height * out_width;
-    const int n = (int)(at / pixels);
-    const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
-    const int oy = p.x, ox = p.y;
+    const int n = places[mine].x, oy = places[mine].y, ox = places[mine].z;
     const index_t pixel = (index_t)oy * out_width + ox;
     (void)pixel; /* an ordinary convolution has no offsets to read */
     float most = 0.0f;
@@ -66,18 +72,19 @@ ${plan.operands(forward=True)}\
             most = fmax(most, corner[0]);
 % endif
             if (begin + 2 * b < PLANS * TAPS) plan[(begin + 2 * b) * TEAM_PIXELS + mine] = made[b];
-% if planned:
-            const int i = min(begin + 2 * b, PLANS * TAPS - 1);
-            const int tap = i % TAPS;
-            const int g = chunk_group(first_channel, chunk) + i / TAPS;
-            if (begins_in(first_channel, chunk, g) && (int)get_group_id(1) % TILES == 0) ${plan.kept("g")} = made[b];
-% endif
         }
     }
     largest_in[half_of * TEAM_PIXELS + mine] = most;
     team_barrier();
     const float scale = scale_for(fmax(largest_in[mine], largest_in[mine + TEAM_PIXELS]));
-    for (int i = half_of; i < PLANS * TAPS; i += 2) plan[i * TEAM_PIXELS + mine].y *= scale;
+    for (int i = half_of; i < PLANS * TAPS; i += 2) {
+% if planned:
+        const int tap = i % TAPS;
+        const int g = chunk_group(first_channel, chunk) + i / TAPS;
+        if (begins_in(first_channel, chunk, g) && (int)get_group_id(1) % TILES == 0) ${plan.kept("g")} = plan[i * TEAM_PIXELS + mine];
+% endif
+        plan[i * TEAM_PIXELS + mine].y *= scale;
+    }
     if (half_of == 0) scales[mine] = scale;
     team_barrier();
 }

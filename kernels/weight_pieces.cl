@@ -1,21 +1,27 @@
 ## A worker's pieces (see weight_tile), for the kernels that make the gradient of the weight by matrix units; names as they are in the kernels.
 ##
-## The loop over runs of blocks of one tile, to its opening brace and what is known of a run.
-<%def name="begin()">\
+## What is known before its first run, a row of blocks of one tile.
+<%def name="first()">\
     const index_t end = (index_t)batch * out_height * out_width;
     const index_t last_block = (end - 1) / BLOCK;
     const long all = (last_block + 1) * (long)TILES;
-    const long last_piece = first_piece((int)get_group_id(0) + 1, (int)get_num_groups(0), all);
-
-    for (long piece = first_piece((int)get_group_id(0), (int)get_num_groups(0), all); piece < last_piece;) {
-        const int tile = (int)(piece / (last_block + 1));
-        const index_t begin = (index_t)(piece % (last_block + 1));
-        const int count = (int)min((long)(last_block + 1 - begin), last_piece - piece);
+    const long first_of_all = first_piece((int)get_group_id(0), (int)get_num_groups(0), all);
+    int left = (int)(first_piece((int)get_group_id(0) + 1, (int)get_num_groups(0), all) - first_of_all); /* each takes a microsecond */
+    int tile = (int)(first_of_all / (last_block + 1));
+    index_t begin = (index_t)(first_of_all % (last_block + 1));
+</%def>\
+## The loop over runs to its opening brace, and what is known of a run.
+<%def name="begin()">\
+    for (; left > 0; ++tile, begin = 0) {
+        const int count = (int)min((index_t)left, last_block + 1 - begin);
         const int group = tile / (OUT_TILES * COLUMN_TILES);
-        const int tile_out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT;
         const int first_unit = tile % COLUMN_TILES * UNITS;
-        piece += count;
-        common_barrier();\
+        left -= count;
+        common_barrier();
+</%def>\
+## The first of its outputs in the group.
+<%def name="tile_out()">\
+tile / COLUMN_TILES % OUT_TILES * TILE_OUT\
 </%def>\
 ## A run's sums, of one that multiplies.
 <%def name="store()">\
