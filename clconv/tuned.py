@@ -92,7 +92,8 @@ class Machine:
 class Trial:
     """One candidate that was tried.
 
-    `verdict` is "ok" with the median `seconds` of a call on the device's clock; or "wrong", "failed" (an error came) or "lost" (the
+    `verdict` is "ok" with the median `seconds` of a call on the device's clock, measured in turns with the default and given in terms of
+    its trial, if that came before; or "wrong", "failed" (an error came) or "lost" (the
     process ended or took too long), with the `reason`. `layer` is the name of what was measured, `default` says whether this is what
     would be chosen without any trial, `kernels` is the digest of the kernels.
     """
@@ -194,9 +195,11 @@ def latest(trials: Iterable[Trial]) -> dict[tuple[Machine, Key], dict[Choice, Tr
 
 
 def fastest(trials: Iterable[Trial]) -> Trial | None:
-    """The fastest that is right."""
+    """The fastest that is right; but the default, if none is faster by more than trials of the same differ."""
     right = {trial: trial.seconds for trial in trials if trial.seconds is not None}
-    return min(right, key=right.__getitem__, default=None)
+    best = min(right, key=right.__getitem__, default=None)
+    default = next((trial for trial in right if trial.default), None)
+    return default if best and default and right[default] <= _SAME * right[best] else best
 
 
 @cache
@@ -205,6 +208,9 @@ def _fastest(file: Path, machine: Machine) -> dict[Key, Choice]:
     best = {key: fastest(tried.values()) for (owner, key), tried in latest(read(file)).items() if owner == machine}
     return {key: trial.choice for key, trial in best.items() if trial}
 
+
+_SAME = 1.03
+"""By which factor times of the same differ from trial to trial."""
 
 DEFAULTS = Path(__file__).parent / "defaults"
 """Where shipped choices lie: a JSON file for each architecture, written by `clconv tune --defaults`."""

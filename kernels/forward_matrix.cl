@@ -33,7 +33,6 @@ stage_vecs = vec * tile_out * parts
 steady = offset_groups <= 1  # all chunks have the same plans
 at_once = unit == "mma" or vec == 8  # products are waited for before samples are made: no slower with half data, whose products are few
 later = not at_once and (steady or sampled or planned)  # half of the corners are fetched when products are done, to take their registers
-tight = later or sampled or planned or tile_pixels > 128  # in registers
 exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
 %>\
 <%namespace name="plan" file="plan.cl"/>\
@@ -67,7 +66,7 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 #define END_CHUNK CHUNKS
 % endif
 #define SUM_TAPS 3
-#define BATCH ${3 if tight else 9 if plans > 1 else 5} /* plans that a work-item makes at a time, so that their loads overlap */
+#define BATCH ${9 if plans > 1 else 5} /* plans that a work-item makes at a time, so that their loads overlap */
 #define RAWS (2 * ${corners})
 #define ROWS_AHEAD ${rows_ahead} /* of a lane's two rows (or pairs of them), how many have their corners fetched a step ahead */
 <%include file="matrix_samples.cl"/>

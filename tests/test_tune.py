@@ -146,6 +146,23 @@ def test_what_ends_a_worker_costs_only_itself(fake_worker: Path, monkeypatch: py
     assert tuned.read(tuned.user_file()) == tuple(found.values())
 
 
+def test_times_are_told_in_terms_of_the_defaults(fake_worker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is twice as fast while the second candidate is tried; the third, of which the default failed beside it, is as it was."""
+    fake_worker.write_text(
+        WORKER.replace(
+            "print(json.dumps(failed",
+            """
+    if tile == "fast":
+        right = {"verdict": "ok", "seconds": 0.4e-3, "beside": 0.5e-3} if len(request["choices"]) == 2 else failed
+    print(json.dumps(failed""",
+        ).replace("\n    print", "\n    print")
+    )
+    task = Task(Job(TINY, "forward"), FAKE, Choice("plain", "a"), tuple(Choice("plain", tile) for tile in ("a", "fast", "c")))
+    with Worker(10.0) as asked:
+        found = {trial.choice.tile: trial.seconds for _, trial in search([task], asked)}
+    assert found == {"a": 1e-3, "fast": pytest.approx(0.8e-3), "c": 1e-3}
+
+
 def test_a_worker_that_cannot_start_is_an_error_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", "raise SystemExit('no such driver')"))
     with Worker(1.0) as asked, pytest.raises(clconv.DeviceError, match="didn't start: the process ended with exit code 1: no such driver"):
@@ -218,7 +235,7 @@ def test_a_wrong_candidate_is_never_timed(device: Device, monkeypatch: pytest.Mo
     assert worker.measure(job, device, choice)["verdict"] == "ok"
     monkeypatch.setattr("clconv.program.render", wrong)
     monkeypatch.setattr("clconv.program._entries", OrderedDict())
-    monkeypatch.setattr(worker, "sample", lambda timed, limits: pytest.fail("a wrong result was timed"))
+    monkeypatch.setattr(worker, "in_turns", lambda timed, limits: pytest.fail("a wrong result was timed"))
     for text in ("elements of output are wrong in forward=plain of", "elements of output are wrong in forward=plain (item_out=2) of tiny"):
         answer = worker.measure(job, device, choice)
         assert (answer["verdict"], set(answer)) == ("wrong", {"verdict", "reason"})

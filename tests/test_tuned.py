@@ -56,6 +56,13 @@ def test_the_fastest_is_chosen_whatever_was_tried_first() -> None:
     assert choose() == SLOW
 
 
+def test_the_default_stays_unless_another_is_faster_than_trials_differ() -> None:
+    default, other = replace(trial_of(SLOW, 1.0), default=True), Choice("plain", "item_out=16")
+    for seconds, want in ((0.98, SLOW), (0.96, other)):
+        best = tuned.fastest([default, trial_of(other, seconds)])
+        assert best and best.choice == want
+
+
 def test_a_trial_holds_for_its_driver_and_problem_alone() -> None:
     tuned.append([trial_of(SLOW)])
     problem = REQUEST.problem

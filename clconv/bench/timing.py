@@ -52,6 +52,11 @@ def remark(times: Sequence[float]) -> str:
 
 def sample(timed: Callable[[int], float], limits: Limits) -> Spread:
     """Call `timed` with 0, 1, 2, ...; it runs what is measured once and returns the seconds that this took."""
+    return in_turns((timed,), limits)[0]
+
+
+def in_turns(all_timed: Sequence[Callable[[int], float]], limits: Limits) -> list[Spread]:
+    """The same of several, one run of each after another: a machine's slow moments are those of all."""
     start = time.perf_counter()
 
     def left() -> bool:
@@ -59,12 +64,13 @@ def sample(timed: Callable[[int], float], limits: Limits) -> Spread:
 
     for number in range(limits.warmup):
         if number == 0 or left():
-            timed(number)
-    times = [timed(0)]
+            for timed in all_timed:
+                timed(number)
+    times = [[timed(0) for timed in all_timed]]
     begun = time.perf_counter()
     while left() and (len(times) < limits.runs or time.perf_counter() - begun < limits.seconds):
-        times.append(timed(len(times)))
-    return Spread.of(times)
+        times.append([timed(len(times)) for timed in all_timed])
+    return [Spread.of(own) for own in zip(*times, strict=True)]
 
 
 def on_host(call: Callable[[int], object]) -> Callable[[int], float]:

@@ -79,13 +79,25 @@ def search(tasks: Sequence[Task], worker: Worker) -> Iterator[tuple[Task, Trial]
 
 
 def _tried(task: Task, choice: Choice, worker: Worker) -> Trial:
+    """A trial; if the default's time is known, in turns with that, and in its terms: a machine may be faster now than it was then."""
+    default = None if choice == task.default else _default_seconds(task)
     try:
-        answer = worker.ask({"do": "measure", **encoded(task.job, task.device, [choice])})
+        answer = worker.ask({"do": "measure", **encoded(task.job, task.device, [choice] if default is None else [choice, task.default])})
     except Lost as lost:
         answer = {"verdict": "lost", "reason": str(lost)}
     if answer["verdict"] == "failed":
         worker.close()  # a context in which a kernel failed may be lost for good
+    seconds = answer.get("seconds")
+    if seconds and default and "beside" in answer:
+        seconds *= default / answer["beside"]
     return Trial(
-        task.machine, task.key, choice, answer["verdict"], answer.get("seconds"), answer.get("reason", "")[:_LONGEST_REASON],
+        task.machine, task.key, choice, answer["verdict"], seconds, answer.get("reason", "")[:_LONGEST_REASON],
         task.job.layer.name, choice == task.default, kernels_digest(),
     )  # fmt: skip
+
+
+def _default_seconds(task: Task) -> float | None:
+    """What the default took when it was tried itself."""
+    trials = tuned.latest(trial for trial in tuned.read(tuned.user_file()) if trial.kernels == kernels_digest())
+    trial = trials.get((task.machine, task.key), {}).get(task.default)
+    return trial.seconds if trial else None

@@ -21,7 +21,7 @@ from clconv.arrays import NumpyArray
 from clconv.bench.call import Call, Job
 from clconv.bench.layers import Layer
 from clconv.bench.spots import Spots
-from clconv.bench.timing import Limits, sample
+from clconv.bench.timing import Limits, in_turns
 from clconv.check.cases import Case
 from clconv.check.run import Subject
 from clconv.device import Device, resolve
@@ -60,23 +60,36 @@ def request_of(job: Job) -> Request:
     return Request(job.layer.problem(job.dtype, job.precision or None), job.needs or frozenset(), job.deterministic)
 
 
-def measure(job: Job, device: Device, choice: Choice) -> dict[str, Any]:
-    """Check a candidate, on a small image and on the layer itself, then time it."""
+def measure(job: Job, device: Device, choice: Choice, beside: Choice | None = None) -> dict[str, Any]:
+    """Check a candidate, on a small image and on the layer itself, then time it; in turns with `beside`, if that runs."""
     try:
         with tuning.forced(job.which, choice):
-            return _measured(job, device, choice)
+            call, wrong = _checked(job, device, choice)
+        return {"verdict": "wrong", "reason": wrong} if wrong else {"verdict": "ok", **_times(call, _other(job, device, beside))}
     except Exception as error:  # whatever came, it is the candidate's result
         return {"verdict": "failed", "reason": f"{type(error).__name__}: {error}"}
 
 
-def _measured(job: Job, device: Device, choice: Choice) -> dict[str, Any]:
+def _checked(job: Job, device: Device, choice: Choice) -> tuple[Call, str]:
+    """The candidate's call, and what is wrong about it."""
     wrong = _wrong_on_small(job, device, choice)
-    if not wrong:
-        call = Call(job, device, [_data(job.layer, job.dtype)])
-        wrong = _spots(job).account(call.results(), call.plan.problem, f"{job.which}={choice} of {job.layer.name}")
-    if wrong:
-        return {"verdict": "wrong", "reason": wrong}
-    return {"verdict": "ok", "seconds": sample(call.device, LIMITS).median}
+    call = Call(job, device, [_data(job.layer, job.dtype)])
+    return call, wrong or _spots(job).account(call.results(), call.plan.problem, f"{job.which}={choice} of {job.layer.name}")
+
+
+def _other(job: Job, device: Device, beside: Choice | None) -> Call | None:
+    if beside is None:
+        return None
+    with suppress(Exception), tuning.forced(job.which, beside):  # its own trial says what is wrong about it
+        return Call(job, device, [_data(job.layer, job.dtype)])
+    return None
+
+
+def _times(call: Call, other: Call | None) -> dict[str, float]:
+    if other is None:
+        return {"seconds": in_turns((call.device,), LIMITS)[0].median}
+    own, beside = in_turns((call.device, other.device), LIMITS)
+    return {"seconds": own.median, "beside": beside.median}
 
 
 def _wrong_on_small(job: Job, device: Device, choice: Choice) -> str:
@@ -123,7 +136,7 @@ def decoded(values: Mapping[str, Any]) -> tuple[Job, Device, list[Choice]]:
 def answer(values: Mapping[str, Any]) -> dict[str, Any]:
     """Do what a request wants: "build" or "measure"."""
     job, device, choices = decoded(values)
-    return build(job, device, choices) if values["do"] == "build" else measure(job, device, choices[0])
+    return build(job, device, choices) if values["do"] == "build" else measure(job, device, *choices)
 
 
 def serve(requests: TextIO, answers: TextIO, limit: float) -> None:

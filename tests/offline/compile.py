@@ -110,7 +110,7 @@ def _record(row: Row, results: list[Figures | Refused], target: Target, report: 
     found = [result for result in results if not isinstance(result, Refused)]
     figures = {name: max(each[name] for each in found) for name in found[0]}
     spilled = {name: figures[name] for name in SPILLS if figures.get(name)}
-    if spilled:
+    if spilled and not target.may_spill:
         report.wrong.append(f"{row} spills in its default tile: {spilled}")
     if target.is_hardware:
         report.figures[row] = figures

@@ -1,4 +1,7 @@
-"""Which kernels each target compiles: what the variants launch on it, by default tiles, for a few problems that have every branch."""
+"""Which kernels each target compiles: what the variants launch on it, by default tiles, for a few problems that have every branch.
+
+And what a step launches there whose forward keeps what its backward can use.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -9,6 +12,7 @@ from planning import DEVICES, HUGE, branches, launches, plans, problem_of, reque
 from clconv.device import Device
 from clconv.problem import Problem
 from clconv.schedule import Kernel, Variant
+from clconv.schedules import Schedules
 from clconv.tuning import PASSES
 from offline.targets import Target
 
@@ -27,6 +31,15 @@ PROBLEMS = {
     "wide": HUGE["input"],
 }
 """Problems of the table."""
+
+_STEPS = {
+    "v2": PROBLEMS["v2"],
+    "float16": PROBLEMS["float16"],
+    "few-channels": problem_of((1, 64, 180, 320), (64, 64, 3, 3), 8, padding=1, mask=True),
+    "more-channels": problem_of((8, 256, 50, 76), (256, 256, 3, 3), 8, padding=1, mask=True),
+    "half-channels": problem_of((8, 256, 50, 76), (256, 256, 3, 3), 8, padding=1, mask=True, dtypes={"input": "float16"}),
+}
+"""Problems of kept steps: plans, samples, or both are left, of few and more channels that share an offset."""
 
 _BRANCHES = {f"branch {number}": problem for number, problem in enumerate(branches())}
 
@@ -55,6 +68,9 @@ def work(target: Target) -> dict[Row, set[Kernel]]:
         for which, name, variant, kernel in _launched(problems, device):
             if not target.is_hardware or _made_for(which, variant, device):
                 found.setdefault(Row(target.name, name, f"{which}/{variant.name}", kernel.name), set()).add(kernel)
+    for device in _devices(target) if target.is_hardware else ():
+        for name, way, kernel in _of_steps(device):
+            found.setdefault(Row(target.name, name, way, kernel.name), set()).add(kernel)
     for kernel in utilities() if not target.is_hardware else ():
         found.setdefault(Row(target.name, "any", "utility", kernel.name), set()).add(kernel)
     return found
@@ -74,6 +90,21 @@ def _launched(problems: Mapping[str, Problem], device: Device) -> Iterator[tuple
             for request in requests(which, problem, subsets=name == "v2"):
                 for plan in plans(which, request, device, all_tiles=False):
                     yield from ((which, name, plan.variant, launch.kernel) for launch in launches(plan.schedule))
+
+
+class _Trusting(Schedules):
+    """Choices as they are where all variants pass their self-check."""
+
+    def _trusts(self, which: str, variant: Variant) -> bool:
+        return True
+
+
+def _of_steps(device: Device) -> Iterator[tuple[str, str, Kernel]]:
+    for name, problem in _STEPS.items():
+        schedules = _Trusting(problem, False, device, {})
+        both = {"forward": schedules.forward(keep=True), "backward": schedules.backward(frozenset(problem.operands()), keep=True)}
+        for which, schedule in both.items():
+            yield from ((name, f"{which} kept/{schedule.variant}", launch.kernel) for launch in launches(schedule))
 
 
 def _made_for(which: str, variant: Variant, device: Device) -> bool:
