@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from planning import DEVICES, LAYERS, needs_of
@@ -25,6 +27,7 @@ import clconv
 from clconv import Device, source, tuned, tuning
 from clconv.bench.call import Job
 from clconv.bench.layers import Layer
+from clconv.bench.timing import Limits, Spread
 from clconv.schedule import Kernel, Request
 from clconv.source import kernels_digest
 from clconv.tune import process, worker
@@ -242,6 +245,31 @@ def test_a_wrong_candidate_is_never_timed(device: Device, monkeypatch: pytest.Mo
         assert text in answer["reason"]
         monkeypatch.setattr(worker, "_wrong_on_small", lambda *arguments: "")
     assert worker.measure(job, device, ODD)["verdict"] == "failed"
+
+
+@pytest.mark.parametrize("which", ["forward", "backward_weight"])  # a plan chooses the one at once, the other when it is asked for
+def test_a_candidate_and_the_default_are_timed_in_turns_as_what_they_are(
+    which: str, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job(TINY, which)
+    launched: list[set[str]] = []
+
+    def run_each(all_timed: Sequence[Any], limits: Limits) -> list[Spread]:
+        for timed in all_timed:
+            call = timed.__self__
+            timed(0)  # builds: by the host's clock
+            call.kernels.clear()
+            timed(0)
+            launched.append(set(call.kernels))
+        return [Spread.of([1.0 + number]) for number in range(len(all_timed))]
+
+    monkeypatch.setattr(worker, "in_turns", run_each)
+    choices = [Choice(variant.name, str(tile)) for variant, tile in tuning.candidates(which, worker.request_of(job), device)]
+    plain = next(choice for choice in choices if choice.variant == "plain")
+    other = next(choice for choice in choices if choice.variant != "plain")
+    assert worker.measure(job, device, plain, other) == {"verdict": "ok", "seconds": 1.0, "beside": 2.0}
+    own, beside = launched
+    assert f"{which}_plain" in own and f"{which}_plain" not in beside
 
 
 def test_quick_run_through_the_entry_point(device: Device) -> None:

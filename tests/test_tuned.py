@@ -207,14 +207,29 @@ def test_trials_go_from_one_machine_to_another(tmp_path: Path) -> None:
 
 def test_defaults_are_written_and_hold_for_another_driver() -> None:
     with pytest.raises(ProblemError, match="nothing was measured on avx512-cpu"):
-        exchange.write_defaults(FAKE)
+        exchange.write_defaults([FAKE])
     tuned.append([trial_of(SLOW, 2.0), trial_of(Choice("plain", "item_out=4"), 1.0), trial_of(ODD, None)])
     tuned.append([trial_of(ODD, device=replace(FAKE, driver="older"))])
-    file = exchange.write_defaults(FAKE)
+    (file,) = exchange.write_defaults([FAKE])
     assert file == tuned.DEFAULTS / "cpu-float16.json"
     (entry,) = json.loads(file.read_text())["choices"]
     assert (entry["layer"], entry["seconds"]) == ("resnet", 1.0)
     assert choose(device=replace(FAKE, driver="newer")) == Choice("plain", "item_out=4")
+
+
+def test_devices_of_one_architecture_have_one_default() -> None:
+    """The fastest in their mean of what is right on both; of another architecture each has its own."""
+    other, gpu = replace(FAKE, platform="another"), DEVICES["sm_90"]
+    few, many = Choice("plain", "item_out=4"), Choice("plain", "item_out=8")
+    tuned.append([trial_of(SLOW, 3.0), trial_of(few, 2.0), trial_of(many, 1.0)])
+    tuned.append([trial_of(SLOW, 3.0, other), trial_of(few, 1.0, other), trial_of(many, None, other)])
+    tuned.append([trial_of(SLOW, 1.0, gpu)])
+    files = exchange.write_defaults([FAKE, other, gpu])
+    assert [file.stem for file in files] == ["cpu-float16", tuned.architectures(gpu)[0]]
+    shared, own = (json.loads(file.read_text()) for file in files)
+    assert len(shared["measured_on"]) == 2 and len(own["measured_on"]) == 1
+    assert [(entry["choice"]["tile"], entry["seconds"]) for entry in shared["choices"]] == [(few.tile, pytest.approx(2.0**0.5))]
+    assert choose(device=replace(other, driver="newer")) == few
 
 
 def test_show() -> None:

@@ -61,8 +61,8 @@ def tune(**options: Any) -> None:
     if options["export_file"]:
         console.print(f"{exchange.export(options['export_file'], _kept(named))} trials in {options['export_file']}", highlight=False)
     if options["defaults"]:
-        for device in named or chosen_devices(()):
-            console.print(str(exchange.write_defaults(device)), soft_wrap=True, highlight=False)
+        for file in exchange.write_defaults(named or chosen_devices(())):
+            console.print(str(file), soft_wrap=True, highlight=False)
 
 
 def _asked_to_search(options: dict[str, Any]) -> bool:

@@ -64,24 +64,27 @@ def measure(job: Job, device: Device, choice: Choice, beside: Choice | None = No
     """Check a candidate, on a small image and on the layer itself, then time it; in turns with `beside`, if that runs."""
     try:
         with tuning.forced(job.which, choice):
-            call, wrong = _checked(job, device, choice)
+            wrong = _wrong_on_small(job, device, choice)
+        call = _called(job, device, choice)
+        wrong = wrong or _spots(job).account(call.results(), call.plan.problem, f"{job.which}={choice} of {job.layer.name}")
         return {"verdict": "wrong", "reason": wrong} if wrong else {"verdict": "ok", **_times(call, _other(job, device, beside))}
     except Exception as error:  # whatever came, it is the candidate's result
         return {"verdict": "failed", "reason": f"{type(error).__name__}: {error}"}
 
 
-def _checked(job: Job, device: Device, choice: Choice) -> tuple[Call, str]:
-    """The candidate's call, and what is wrong about it."""
-    wrong = _wrong_on_small(job, device, choice)
-    call = Call(job, device, [_data(job.layer, job.dtype)])
-    return call, wrong or _spots(job).account(call.results(), call.plan.problem, f"{job.which}={choice} of {job.layer.name}")
+def _called(job: Job, device: Device, choice: Choice) -> Call:
+    """The call of a choice, which its plans keep once they have run."""
+    with tuning.forced(job.which, choice):
+        call = Call(job, device, [_data(job.layer, job.dtype)])
+        call.results()
+        call.device(0)
+    return call
 
 
 def _other(job: Job, device: Device, beside: Choice | None) -> Call | None:
-    if beside is None:
-        return None
-    with suppress(Exception), tuning.forced(job.which, beside):  # its own trial says what is wrong about it
-        return Call(job, device, [_data(job.layer, job.dtype)])
+    if beside is not None:
+        with suppress(Exception):  # its own trial says what is wrong about it
+            return _called(job, device, beside)
     return None
 
 
