@@ -219,10 +219,11 @@ DEFAULTS = Path(__file__).parent / "defaults"
 def architectures(device: "Device") -> tuple[str, ...]:
     """Names of files that may hold a device's defaults, the closest first: "nvidia-h100-pcie", "nvidia-h100", "nvidia".
 
-    CPUs differ by the width of their vectors: "cpu-float16". Others go by their name without its memory, and by how it begins.
+    CPUs differ by the width of their vectors and by how many threads share the work: "cpu-float16-2". Others go by their name without its
+    memory, and by how it begins.
     """
     if device.kind == "cpu":
-        return (f"cpu-float{device.vector_width}",)
+        return (f"cpu-float{device.vector_width}-{device.compute_units}",)
     words = re.sub(r"\((r|tm)\)|\b\d+ ?gb\b.*", " ", device.name.lower())
     parts = re.findall(r"[a-z0-9]+", words) or ["unknown"]
     return tuple("-".join(parts[:count]) for count in range(len(parts), 0, -1))

@@ -91,7 +91,7 @@ def test_keys_tell_needs_and_determinism_apart_where_they_matter() -> None:
 
 def test_user_before_shipped_before_model() -> None:
     shipped = Choice("plain", "item_out=4")
-    ship(shipped, "cpu-float16")
+    ship(shipped, "cpu-float16-16")
     assert choose() == shipped
     assert choose(device=replace(FAKE, vector_width=8)) == default(device=replace(FAKE, vector_width=8))
     tuned.append([trial_of(SLOW)])
@@ -102,7 +102,7 @@ def test_user_before_shipped_before_model() -> None:
 def test_a_stale_choice_is_passed_over(stale: Choice) -> None:
     tuned.append([trial_of(stale)])
     assert choose() == default()
-    ship(SLOW, "cpu-float16")
+    ship(SLOW, "cpu-float16-16")
     tuned.forget()
     assert choose() == SLOW
 
@@ -121,7 +121,7 @@ def test_what_the_caller_names_and_what_is_not_trusted() -> None:
 
 def test_the_database_can_be_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     tuned.append([trial_of(SLOW)])
-    ship(SLOW, "cpu-float16")
+    ship(SLOW, "cpu-float16-16")
     monkeypatch.setenv("CLCONV_TUNED", "0")
     assert choose() == default()
 
@@ -180,7 +180,7 @@ def test_what_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch: pytes
 )
 def test_architectures(name: str, names: tuple[str, ...]) -> None:
     assert tuned.architectures(replace(DEVICES["sm_90"], name=name)) == names
-    assert tuned.architectures(FAKE) == ("cpu-float16",)
+    assert tuned.architectures(FAKE) == ("cpu-float16-16",)
 
 
 def test_shipped_defaults_can_be_read() -> None:
@@ -211,7 +211,7 @@ def test_defaults_are_written_and_hold_for_another_driver() -> None:
     tuned.append([trial_of(SLOW, 2.0), trial_of(Choice("plain", "item_out=4"), 1.0), trial_of(ODD, None)])
     tuned.append([trial_of(ODD, device=replace(FAKE, driver="older"))])
     (file,) = exchange.write_defaults([FAKE])
-    assert file == tuned.DEFAULTS / "cpu-float16.json"
+    assert file == tuned.DEFAULTS / "cpu-float16-16.json"
     (entry,) = json.loads(file.read_text())["choices"]
     assert (entry["layer"], entry["seconds"]) == ("resnet", 1.0)
     assert choose(device=replace(FAKE, driver="newer")) == Choice("plain", "item_out=4")
@@ -225,7 +225,7 @@ def test_devices_of_one_architecture_have_one_default() -> None:
     tuned.append([trial_of(SLOW, 3.0, other), trial_of(few, 1.0, other), trial_of(many, None, other)])
     tuned.append([trial_of(SLOW, 1.0, gpu)])
     files = exchange.write_defaults([FAKE, other, gpu])
-    assert [file.stem for file in files] == ["cpu-float16", tuned.architectures(gpu)[0]]
+    assert [file.stem for file in files] == ["cpu-float16-16", tuned.architectures(gpu)[0]]
     shared, own = (json.loads(file.read_text()) for file in files)
     assert len(shared["measured_on"]) == 2 and len(own["measured_on"]) == 1
     assert [(entry["choice"]["tile"], entry["seconds"]) for entry in shared["choices"]] == [(few.tile, pytest.approx(2.0**0.5))]
