@@ -193,6 +193,9 @@ def _is_name(device: Device, text: str) -> bool:
     return text != "" and text.lower() not in _KINDS and any(text.lower() in name.lower() for name in (device.platform, device.label))
 
 
+_ZEN_WITHOUT_AVX512 = ("znver1", "znver2", "znver3")
+
+
 def _preference(device: Device) -> tuple[object, ...]:
     """Order devices, best first: real ones, by kind, by driver, with memory of their own, by the driver's newest version."""
     order = _DRIVER_ORDER.get(device.kind, _DRIVER_ORDER["other"])
@@ -221,10 +224,17 @@ def _handles(platform: cl.Platform) -> list[cl.Device]:
 
 
 def _unknown_to_pocl(handle: cl.Device) -> bool:
-    """Whether a PoCL is too old for the CPU: it calls it "generic", and then refuses every kernel for that name (3.0 does, on Zen 5)."""
-    unknown = handle.platform.name.strip() == POCL and handle.version.rstrip().endswith("-generic")
+    """Whether a PoCL is too old for the CPU, as 3.0 is for Zen 5 and Zen 4.
+
+    It calls the one "generic", and then refuses every kernel for that name; and takes the other for one of Zen's before AVX-512, but with
+    vectors of 16 floats, for which its compiler ends the process.
+    """
+    if handle.platform.name.strip() != POCL:
+        return False
+    known_as = handle.version.split("-")[-1].strip()
+    unknown = known_as == "generic" or (known_as in _ZEN_WITHOUT_AVX512 and handle.native_vector_width_float > 8)
     if unknown:
-        log.info("passing over %s: %s is older than this CPU and compiles nothing for it", handle.name, handle.platform.version)
+        log.info("passing over %s: %s is older than this CPU and can't compile for it", handle.name, handle.platform.version)
     return unknown
 
 

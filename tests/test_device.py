@@ -214,16 +214,27 @@ def test_platforms_that_raise_are_passed_over(monkeypatch: pytest.MonkeyPatch) -
     assert list(clconv.device._devices.__wrapped__()) == expected
 
 
-def test_a_device_that_its_pocl_does_not_know_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PoCL 3.0 calls a CPU that is newer than itself "generic", and then compiles nothing for it."""
+@pytest.mark.parametrize(("known_as", "floats"), [("generic", 16), ("znver3", 16)])
+def test_a_device_that_its_pocl_does_not_know_is_passed_over(known_as: str, floats: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PoCL 3.0 calls Zen 5 "generic" and compiles nothing for it, and takes Zen 4 for Zen 3, but with AVX-512, and aborts."""
     expected = devices()
     platform: Any = SimpleNamespace(name="Portable Computing Language", version="OpenCL 3.0 PoCL 3.0")
-    version = "OpenCL 3.0 PoCL HSTR: pthread-x86_64-unknown-linux-gnu-generic"
-    handle = SimpleNamespace(name="pthread-CPU", version=version, type=cl.device_type.CPU, platform=platform)
+    handle = _pocl_device(known_as, floats, platform)
     platform.get_devices = lambda: [handle]
     real = runtimes.platforms()
     monkeypatch.setattr(runtimes, "platforms", lambda: [platform, *real])
     assert list(clconv.device._devices.__wrapped__()) == expected
+
+
+@pytest.mark.parametrize(("known_as", "floats"), [("znver3", 8), ("znver4", 16), ("skylake-avx512", 16)])
+def test_a_device_that_its_pocl_knows_is_not(known_as: str, floats: int) -> None:
+    platform = SimpleNamespace(name="Portable Computing Language", version="OpenCL 3.0 PoCL 3.0")
+    assert not clconv.device._unknown_to_pocl(_pocl_device(known_as, floats, platform))
+
+
+def _pocl_device(known_as: str, floats: int, platform: Any) -> Any:
+    version = f"OpenCL 3.0 PoCL HSTR: pthread-x86_64-unknown-linux-gnu-{known_as}"
+    return SimpleNamespace(name="CPU", version=version, type=cl.device_type.CPU, platform=platform, native_vector_width_float=floats)
 
 
 def test_no_device_on_any_platform_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
