@@ -193,9 +193,6 @@ def _is_name(device: Device, text: str) -> bool:
     return text != "" and text.lower() not in _KINDS and any(text.lower() in name.lower() for name in (device.platform, device.label))
 
 
-_ZEN_WITHOUT_AVX512 = ("znver1", "znver2", "znver3")
-
-
 def _preference(device: Device) -> tuple[object, ...]:
     """Order devices, best first: real ones, by kind, by driver, with memory of their own, by the driver's newest version."""
     order = _DRIVER_ORDER.get(device.kind, _DRIVER_ORDER["other"])
@@ -221,6 +218,9 @@ def _handles(platform: cl.Platform) -> list[cl.Device]:
         return [handle for handle in platform.get_devices() if handle.type & sum(_KINDS.values()) and not _unknown_to_pocl(handle)]
     except cl.Error:
         return []
+
+
+_ZEN_WITHOUT_AVX512 = ("znver1", "znver2", "znver3")
 
 
 def _unknown_to_pocl(handle: cl.Device) -> bool:

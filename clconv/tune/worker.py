@@ -65,26 +65,25 @@ def measure(job: Job, device: Device, choice: Choice, beside: Choice | None = No
     try:
         with tuning.forced(job.which, choice):
             wrong = _wrong_on_small(job, device, choice)
-        call = _called(job, device, choice)
-        wrong = wrong or _spots(job).account(call.results(), call.plan.problem, f"{job.which}={choice} of {job.layer.name}")
+            if not wrong:
+                call = _called(job, device)
+                wrong = _spots(job).account(call.results(), call.plan.problem, f"{job.which}={choice} of {job.layer.name}")
         return {"verdict": "wrong", "reason": wrong} if wrong else {"verdict": "ok", **_times(call, _other(job, device, beside))}
     except Exception as error:  # whatever came, it is the candidate's result
         return {"verdict": "failed", "reason": f"{type(error).__name__}: {error}"}
 
 
-def _called(job: Job, device: Device, choice: Choice) -> Call:
-    """The call of a choice, which its plans keep once they have run."""
-    with tuning.forced(job.which, choice):
-        call = Call(job, device, [_data(job.layer, job.dtype)])
-        call.results()
-        call.device(0)
+def _called(job: Job, device: Device) -> Call:
+    """A call that has run once: what its plan has chosen for that, it keeps."""
+    call = Call(job, device, [_data(job.layer, job.dtype)])
+    call.device(0)
     return call
 
 
 def _other(job: Job, device: Device, beside: Choice | None) -> Call | None:
     if beside is not None:
-        with suppress(Exception):  # its own trial says what is wrong about it
-            return _called(job, device, beside)
+        with suppress(Exception), tuning.forced(job.which, beside):  # its own trial says what is wrong about it
+            return _called(job, device)
     return None
 
 

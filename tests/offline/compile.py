@@ -109,8 +109,8 @@ def _record(row: Row, results: list[Figures | Refused], target: Target, report: 
             return
     found = [result for result in results if not isinstance(result, Refused)]
     figures = {name: max(each[name] for each in found) for name in found[0]}
-    spilled = {name: figures[name] for name in SPILLS if figures.get(name)}
-    if spilled and not target.may_spill:
+    spilled = {name: figures[name] for name in SPILLS if figures.get(name, 0) > target.may_spill}
+    if spilled:
         report.wrong.append(f"{row} spills in its default tile: {spilled}")
     if target.is_hardware:
         report.figures[row] = figures

@@ -51,8 +51,8 @@ class Target:
         (folder for what the query writes) -> the compilers' versions.
     branches : bool
         Whether it is quick enough for every branch of the templates.
-    may_spill : bool
-        Whether spills are figures of the table as others are, in place of errors.
+    may_spill : int
+        Up to how much spills are figures of the table as others are, and no errors.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Target:
     compile: Callable[[Source, str], Figures]
     versions: Callable[[Path], str]
     branches: bool = False
-    may_spill: bool = False
+    may_spill: int = 0
 
     @property
     def is_hardware(self) -> bool:
@@ -199,7 +199,7 @@ _CHECKED = ("limited-cpu", "avx512-cpu", "gfx1030", "emulating")
 TARGETS = (
     *(Target(name, (name,), amd, _clang_version) for name in ("gfx90a", "gfx942", "gfx1030", "gfx1100")),
     *(Target(name, (name,), intel, _intel_version) for name in ("dg2", "tgllp")),
-    Target("sm_90", ("sm_90",), nvidia, _nvidia_version, may_spill=True),  # what its driver spills is asked on the card
+    Target("sm_90", ("sm_90",), nvidia, _nvidia_version, may_spill=32),  # bytes, to fit registers; its driver is asked on the card
     Target("spirv", _CHECKED, spirv, _spirv_version),
     Target("lint", _CHECKED, lint, _clang_version, branches=True),
 )
