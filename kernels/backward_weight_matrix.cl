@@ -40,10 +40,11 @@ corners = 4 if offset_groups else 1
 <%include file="weight_again.cl"/>
 <%include file="sample_halves.cl"/>
 <%include file="weight_passes.cl"/>
-/* What this lane samples of a unit: its first channel in the group, whether it is real, and where the unit's plans for it lie. */
+/* What this lane samples of a unit: its first channel in the group, and where the unit's plans for it lie. */
 static inline int unit_channel(int unit) { return min(unit, CHUNKS * TAPS - 1) / TAPS * UNIT + MY_ITEM % 8 * VEC; }
 static inline int unit_plan(int first_channel, int unit)
 {
+    if (GROUP_IN % UNIT == 0 && UNIT % SAMPLE_CHANNELS == 0) return MY_ITEM % 8 * VEC / SAMPLE_CHANNELS * BLOCK;
     const int c = unit_channel(unit);
     return PLANS > 1 && c < GROUP_IN ? ((first_channel + c) / SAMPLE_CHANNELS - first_group(first_channel, min(unit, CHUNKS * TAPS - 1))) * BLOCK : 0;
 }
@@ -85,7 +86,7 @@ make_plans(&operands, largest, places + (${b}) % 8 * BLOCK, plan + (${b}) % 4 * 
 fetch(ring, plan + (${b}) % 4 * PLAN, ${pass_}, first_unit, first_channel, below, raw + (${pass_}) * ${corners})\
 </%def>\
 <%def name="store_pass(b, pass_)">\
-store_samples(raw + (${pass_}) * ${corners}, plan + (${b}) % 4 * PLAN, places + (${b}) % 8 * BLOCK, block_scale(most[(${b}) % 8]), ${pass_},
+store_samples(raw + (${pass_}) * ${corners}, plan + (${b}) % 4 * PLAN, places + (${b}) % 8 * BLOCK, scale, ${pass_},
                                       first_unit, first_channel, samples + (${b}) % 2 * SAMPLES)\
 </%def>\
 <%include file="weight_copies.cl"/>
@@ -109,11 +110,11 @@ ${plan.operands()}\
     const int samples_ahead = (int)get_local_id(0) >= ITEMS;
     const int below = (width + 1) * IN_CHANNELS;
 ${run.first()}\
-${run.begin()}\
-        const int tile_out = ${run.tile_out()};
-        const int first_channel = group * GROUP_IN;
 
-        if (samples_ahead) {
+    if (samples_ahead) {
+${run.begin()}\
+            const int first_channel = group * GROUP_IN;
+            const int tile_out = ${run.tile_out()};
             uint4 raw[PASSES * ${corners}];
             operands_t operands;
             sizes_t sizes;
@@ -131,6 +132,7 @@ ${run.begin()}\
             own_barrier(1);
             #pragma unroll
             for (int pass = 0; pass < PASSES; ++pass) ${fetch_pass("0", "pass")};
+            float scale = block_scale(most[0]);
             #pragma unroll
             for (int pass = 0; pass < PASSES; ++pass) {
                 ${store_pass("0", "pass")};
@@ -145,6 +147,7 @@ ${run.begin()}\
                 if (t == 0) most[(b + 4) % 8] = 0;
                 ${make_plans("b + 3")};
                 ${read_operands("b + 4")};
+                scale = block_scale(most[(b + 1) % 8]);
                 #pragma unroll
                 for (int pass = 0; pass < PASSES; ++pass) {
                     ${store_pass("b + 1", "pass")};
@@ -153,7 +156,10 @@ ${run.begin()}\
                 }
                 store_most(&sizes, most + (b + 3) % 8);
             }
-        } else {
+        }
+    } else {
+${run.begin()}\
+            const int tile_out = ${run.tile_out()};
             float total[4 * TOTAL_QUADS];
             #pragma unroll
             for (int i = 0; i < 4 * TOTAL_QUADS; ++i) total[i] = 0.0f;

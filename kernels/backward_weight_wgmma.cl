@@ -89,7 +89,6 @@ fetch(ring, plan + (${b} + ${set_ // sets}) % 4 * PLAN, ${set_ % sets}, ${pair},
 <%def name="sample_set(b, set_)">\
 {
                     uint halves[PARTS * VEC * 2];
-                    const float scale = block_scale(most[(${b}) % 8]);
 % for pair in range(2):
                     sample(raw + ${set_ % flying * 4 * corners}, plan + (${b}) % 4 * PLAN, places + (${b}) % 8 * BLOCK, scale, ${set_}, ${pair}, halves);
                     ${fetch_pair(b, set_ + flying, pair)};
@@ -157,12 +156,14 @@ ${run.begin()}\
             ${fetch_pair("0", set_, 0)};
             ${fetch_pair("0", set_, 1)};
 % endfor
+            float scale = block_scale(most[0]);
 % for set_ in range(sets):
             ${sample_set("0", set_)}
 % endfor
             for (int b = 0; b < count; ++b) {
                 common_barrier();
                 if (b + 1 == count) break;
+                scale = block_scale(most[(b + 1) % 8]);
 % for set_ in range(sets):
                 ${sample_set("b + 1", set_)}
 % endfor
