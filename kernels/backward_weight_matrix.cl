@@ -49,14 +49,18 @@ static inline int unit_plan(int first_channel, int unit)
     return PLANS > 1 && c < GROUP_IN ? ((first_channel + c) / SAMPLE_CHANNELS - first_group(first_channel, min(unit, CHUNKS * TAPS - 1))) * BLOCK : 0;
 }
 
-/* Begin to fetch the corners of one pass. */
-static inline void fetch(
-    __global const data_t *restrict ring, __local const plan_t *plan, int pass, int first_unit, int first_channel, int below, uint4 *raw)
+/* Where in a block's plans this lane's of a pass is. */
+static inline int pass_plan(int first_channel, int first_unit, int pass)
 {
-    const int unit = first_unit + PASS_UNIT(pass);
-    const int c = unit_channel(unit);
-    const plan_t p = plan[PASS_UNIT(pass) * PLANS * BLOCK + unit_plan(first_channel, unit) + pass_pixel(pass)];
-    __global const data_t *from = ring + (GROUP_IN % UNIT == 0 || c < GROUP_IN ? (index_t)PLAN_PIXEL(p) * IN_CHANNELS + first_channel + c : 0);
+    return PASS_UNIT(pass) * PLANS * BLOCK + unit_plan(first_channel, first_unit + PASS_UNIT(pass)) + pass_pixel(pass);
+}
+
+/* Begin to fetch the corners of one pass, the first of which is `pixel`. */
+static inline void fetch(
+    __global const data_t *restrict ring, int pixel, int pass, int first_unit, int first_channel, int below, uint4 *raw)
+{
+    const int c = unit_channel(first_unit + PASS_UNIT(pass));
+    __global const data_t *from = ring + (GROUP_IN % UNIT == 0 || c < GROUP_IN ? (index_t)pixel * IN_CHANNELS + first_channel + c : 0);
     (void)below; /* an ordinary convolution has one corner */
 % for corner in range(corners):
     raw[${corner}] = load_now(from + ${("0", "IN_CHANNELS", "below", "below + IN_CHANNELS")[corner]});
@@ -68,9 +72,8 @@ static inline void store_samples(
     const uint4 *raw, __local const plan_t *plan, __local const int4 *places, float scale, int pass, int first_unit, int first_channel,
     __local uint4 *samples)
 {
-    const int pixel = pass_pixel(pass);
-    plan_t p = plan[PASS_UNIT(pass) * PLANS * BLOCK + unit_plan(first_channel, first_unit + PASS_UNIT(pass)) + pixel];
-    p.y = p.y * as_float(places[pixel].w) * scale;
+    plan_t p = plan[pass_plan(first_channel, first_unit, pass)];
+    p.y = p.y * as_float(places[pass_pixel(pass)].w) * scale;
     float v[VEC];
     blend_corners(raw, p, v);
     store_halves(v, pass, samples);
@@ -82,8 +85,11 @@ read_operands(${plan.given()}places + (${b}) % 8 * BLOCK, first_unit, first_chan
 <%def name="make_plans(b)">\
 make_plans(&operands, largest, places + (${b}) % 8 * BLOCK, plan + (${b}) % 4 * PLAN, first_unit, height, width, &sizes)\
 </%def>\
-<%def name="fetch_pass(b, pass_)">\
-fetch(ring, plan + (${b}) % 4 * PLAN, ${pass_}, first_unit, first_channel, below, raw + (${pass_}) * ${corners})\
+<%def name="first_corner(b, pass_)">\
+PLAN_PIXEL(plan[(${b}) % 4 * PLAN + pass_plan(first_channel, first_unit, ${pass_})])\
+</%def>\
+<%def name="fetch_pass(pixel, pass_)">\
+fetch(ring, ${pixel}, ${pass_}, first_unit, first_channel, below, raw + (${pass_}) * ${corners})\
 </%def>\
 <%def name="store_pass(b, pass_)">\
 store_samples(raw + (${pass_}) * ${corners}, plan + (${b}) % 4 * PLAN, places + (${b}) % 8 * BLOCK, scale, ${pass_},
@@ -131,12 +137,16 @@ ${run.begin()}\
             ${read_operands("3")};
             own_barrier(1);
             #pragma unroll
-            for (int pass = 0; pass < PASSES; ++pass) ${fetch_pass("0", "pass")};
+            for (int pass = 0; pass < PASSES; ++pass) {
+                const int first = ${first_corner("0", "pass")};
+                ${fetch_pass("first", "pass")};
+            }
             float scale = block_scale(most[0]);
             #pragma unroll
             for (int pass = 0; pass < PASSES; ++pass) {
+                const int next = ${first_corner("1", "pass")};
                 ${store_pass("0", "pass")};
-                ${fetch_pass("1", "pass")};
+                ${fetch_pass("next", "pass")};
             }
             for (int b = 0; b < count; ++b) {
                 publish_copies();
@@ -150,8 +160,9 @@ ${run.begin()}\
                 scale = block_scale(most[(b + 1) % 8]);
                 #pragma unroll
                 for (int pass = 0; pass < PASSES; ++pass) {
+                    const int next = ${first_corner("b + 2", "pass")}; /* before halves are stored: no compiler can exchange these */
                     ${store_pass("b + 1", "pass")};
-                    ${fetch_pass("b + 2", "pass")};
+                    ${fetch_pass("next", "pass")};
                     keep_order();
                 }
                 store_most(&sizes, most + (b + 3) % 8);
