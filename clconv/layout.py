@@ -31,6 +31,9 @@ _PLAN_BYTES = 16
 _PLANNED_CHANNELS = range(32, 64)
 """Channels that share a sample where plans are left beside samples."""
 
+_HALVES_PLANNED = 512
+"""Channels of half types that share a sample, from which on the data's pass is faster with plans that it makes and keeps itself."""
+
 _ROW_BYTES, _FEW_CHANNELS, _MANY_OUTPUTS = 128, 32, 128
 """Of samples that a forward leaves: a pixel's chunk of channels at one tap; channels that share an offset, at most, or twice as many where
 so many outputs take each."""
@@ -92,7 +95,8 @@ def kept_plans(request: Request) -> dict[str, int]:
     Beside samples they are worth it for the data's pass by `mma` where it takes a warp's channels from one sample group.
     """
     problem = request.problem
-    if KEPT_SAMPLES in request.kept and problem.in_channels // problem.sample_groups not in _PLANNED_CHANNELS:
+    channels = problem.in_channels // problem.sample_groups
+    if (KEPT_SAMPLES in request.kept and channels not in _PLANNED_CHANNELS) or (channels >= _HALVES_PLANNED and DTYPES[problem.dtype] < 4):
         return {}
     size = _PLAN_BYTES * problem.out_pixels * problem.sample_groups * problem.taps
     leaves = KEPT_PLANS in request.kept and problem.offset_groups and problem.rules.gate == "none" and size < 1 << 33

@@ -35,8 +35,10 @@ def test_matrix_units_share_samples_and_the_ring(unit: str, offset_groups: int, 
 def test_matrix_units_share_plans_and_the_ring(unit: str) -> None:
     """Where channels that share a sample are many: the forward leaves both, the backward reads them and makes neither."""
     fake = DEVICES["sm_90"]
-    for convention, planned in (("torchvision", True), ("chainer", False)):
-        problem = problem_of((1, 128, 90, 160), (64, 128, 3, 3), 1, padding=1, mask=True, convention=convention)
+    cases = ("torchvision", 128, "float32", True), ("chainer", 128, "float32", False), ("torchvision", 512, "float32", True)
+    for convention, channels, dtype, planned in (*cases, ("torchvision", 256, "float16", True), ("torchvision", 512, "float16", False)):
+        shapes = (1, channels, 90, 160), (64, channels, 3, 3)
+        problem = problem_of(*shapes, 1, padding=1, mask=True, convention=convention, dtypes={"input": dtype})
         schedules = Schedules(problem, False, fake, {"forward": unit, **dict.fromkeys(GRADIENTS, "mma")})
         forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
         assert unit in UNITS and {"input_ring", "input_sizes"} <= forward.temporaries.keys()
