@@ -40,7 +40,8 @@ corners = 4 if offset_groups else 1
 <%include file="weight_again.cl"/>
 <%include file="sample_halves.cl"/>
 <%include file="weight_passes.cl"/>
-/* What this lane samples of a unit: its first channel in the group, and where the unit's plans for it lie. */
+/* What this lane samples of a unit: its first channel in the group, and where the unit's plans for it lie: by the lane alone where a unit holds
+ * whole offset groups. */
 static inline int unit_channel(int unit) { return min(unit, CHUNKS * TAPS - 1) / TAPS * UNIT + MY_ITEM % 8 * VEC; }
 static inline int unit_plan(int first_channel, int unit)
 {
