@@ -44,13 +44,22 @@ def vector(problem: Problem, device: "Device") -> int:
 
 
 def register_tiles(problem: Problem, device: "Device") -> tuple[tuple[int, int], ...]:
-    """Rows and vectors of sums that fill the vector registers; first as many vectors as the outputs fill.
+    """Rows and vectors of sums that fill the vector registers; first what pads the outputs least.
 
-    6 x 2 of 16 where vectors are of 32 bytes, 6 x 4 or 12 x 2 of 32 where they are of 64.
+    6 x 2 of 16 where vectors are of 32 bytes; 6 x 4, 8 x 3 or 12 x 2 of 32 where they are of 64.
     """
-    rows = {4: 6, 2: 12, 1: 8} if device.vector_width >= 16 else {2: 6, 1: 8}
-    filled = max(1, ceil_div(problem.group_out, vector(problem, device)))
-    return tuple((rows[width], width) for width in sorted(rows, key=lambda width: (width > filled, -width)))
+    rows, vec = _register_rows(device, 8), vector(problem, device)
+    return tuple((rows[width], width) for width in sorted(rows, key=lambda width: (_padded(problem.group_out, width, vec), -width)))
+
+
+def _register_rows(device: "Device", of_one: int) -> Mapping[int, int]:
+    """Rows of sums by vectors a row, widest first; of one vector as many as hide how long a multiply-add takes."""
+    return {4: 6, 3: 8, 2: 12, 1: of_one} if device.vector_width >= 16 else {2: 6, 1: of_one}
+
+
+def _padded(columns: int, width: int, vec: int) -> int:
+    """What sums of so many vectors a row pad columns to. One alone loads as often as it multiplies: it pads as two do, if there are two."""
+    return round_up(columns, max(width, min(2, ceil_div(columns, vec))) * vec)
 
 
 def divisor(number: int, most: int) -> int:
@@ -193,18 +202,19 @@ def chunk_tiles(problem: Problem, device: "Device", more: int, bands: Callable[[
     """Tiles of the backward passes: first those that keep the threads busy for the shortest time, sums that fill the vector registers.
 
     A task is a chunk of channels, one of `more` (images, or taps), and one band of its pixels, of `bands` for that many tasks. It costs its
-    channels, as far as vectors pad them, and its samples, which cost about as much as 16 channels.
+    channels, as far as its sums pad them, and its samples, which cost about as much as 16 channels.
     """
     vec, run = vector(problem, device), Run.of(problem, device)
-    rows = {4: 6, 2: 12, 1: 12} if device.vector_width >= 16 else {2: 6, 1: 12}
+    rows = _register_rows(device, 12)
     found = dict[Tile, float]()
     for channels in (64, 32, 16):
         runs = divisor(problem.group_in // run.size, max(1, channels // run.room))
         tasks = more * problem.in_channels // (runs * run.size)
         for count in (bands(tasks), 1):
-            time = ceil_div(tasks * count, device.compute_units) / count * (round_up(runs * run.room, vec) + 16)
+            turns = ceil_div(tasks * count, device.compute_units) / count
             for width in rows:
                 if width * vec < 2 * runs * run.room or width == 1:
+                    time = turns * (_padded(runs * run.room, width, vec) + 16)
                     tile = Tile.of(vec=vec, item_rows=rows[width], item_vecs=width, tile_pixels=96, chunk_runs=runs, bands=count)
                     found.setdefault(tile, time)
     return tuple(sorted(found, key=lambda tile: found[tile]))

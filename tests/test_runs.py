@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from planning import DEVICES, needs_of, problem_of
 
-from clconv.runs import Run, divisor, joined, narrow
+from clconv.runs import Run, divisor, joined, narrow, register_tiles
 from clconv.schedule import Launch, Request, Schedule
 from clconv.tuning import GRADIENTS, choose
 
@@ -38,6 +38,18 @@ def test_runs(channels: int, group: int, offset_groups: int, run: int, width: in
     found = Run.of(problem_of((1, channels, 9, 9), (channels, group, 3, 3), offset_groups), CPU)
     assert (found.size, found.width) == (run, width)
     assert found.room % width == 0 and run <= found.room <= run + run // 8
+
+
+@pytest.mark.parametrize(
+    ("outputs", "tile"), [(16, (8, 1)), (24, (12, 2)), (40, (8, 3)), (48, (8, 3)), (53, (6, 4)), (80, (8, 3)), (96, (8, 3)), (128, (6, 4))]
+)
+def test_sums_pad_outputs_and_channels_little(outputs: int, tile: tuple[int, int]) -> None:
+    """Rows and vectors of 16 of the first tiles, of as many outputs, and of a chunk of as many channels."""
+    problem = problem_of((1, outputs, 64, 64), (outputs, outputs, 3, 3), padding=1)
+    assert register_tiles(problem, CPU)[0] == tile
+    found = choose("backward_data", Request(problem, needs_of("backward_data", problem)), CPU, "block").tile
+    columns = found["chunk_runs"] * Run.of(problem, CPU).room
+    assert -columns % (16 * found["item_vecs"]) == -columns % 16
 
 
 def test_narrow_groups_are_joined() -> None:
