@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from clconv.atomics import atomic_add
 from clconv.fixed import NOT_FIXED, fixed_sums, is_fixed, refuses_fixed
-from clconv.forward_matrix import DOUBT_BITS, PACK_ITEMS, parts
-from clconv.layout import fills_tile, kept_plans, refuses_ring, ring_first, ring_last, ring_wide
+from clconv.forward_matrix import DOUBT_BITS, PACK_ITEMS
+from clconv.layout import fills_tile, kept_plans, parts, refuses_ring, ring_first, ring_last, ring_wide
 from clconv.problem import Problem
 from clconv.ring_and_weight import ring_and_weight
 from clconv.schedule import (

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clconv.bias import bias_steps
-from clconv.forward_matrix import DOUBT_BITS, parts
-from clconv.layout import chunk_plans, fills_tile, kept_plans, kept_samples, refuses_ring, ring_last, ring_wide
+from clconv.forward_matrix import DOUBT_BITS
+from clconv.layout import chunk_plans, fills_tile, kept_plans, kept_samples, parts, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.schedule import (
     Kernel,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _PACK_ITEMS = 256
 _REDUCE_ITEMS = 256
 _KERNELS = {"mma": "backward_weight_matrix", "wgmma": "backward_weight_wgmma"}
+_PANEL_PIXELS = 8  # see kernels/weight_again.cl
+_MANY_BLOCKS = 24
 _LANES = 8
 """Work-items that sample a pixel's channels together."""
 
@@ -69,30 +71,51 @@ def _plans(problem: Problem) -> int:
     return chunk_plans(problem, problem.group_in, _unit(problem))
 
 
-def _local_bytes(unit: str, problem: Problem, tile: Tile, sampled: bool) -> int:
-    """Of plans, or of samples' factors, of places and sizes; and of halves: two blocks of samples, two or three of gradients."""
+def _local_bytes(problem: Problem, tile: Tile, sampled: bool) -> int:
+    """Of plans, places, sizes, and two blocks of samples and gradients in halves; of samples that were left, three blocks of gradients."""
     block, columns, outs = tile["block"], tile["units"] * _unit(problem), tile["tile_out"]
-    if sampled and unit == "mma":
-        return 64 * block + 2 * parts(problem) * block * (2 * columns + 3 * outs) + 16
-    plans = tile["units"] if sampled else 4 * tile["units"] * _plans(problem)
-    return 16 * block * (plans + 8) + 2 * 2 * parts(problem) * block * (columns + outs) + 32
+    if sampled:
+        return 2 * tile["stages"] * parts(problem) * block * (columns + outs) + 4 * _PANEL_PIXELS * (columns + outs) + 64
+    return 16 * block * (4 * tile["units"] * _plans(problem) + 8) + 2 * 2 * parts(problem) * block * (columns + outs) + 32
 
 
 def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     problem = request.problem
-    outs = (64,) if problem.group_out <= 64 else (128, 64)
-    units, block = 128 // _unit(problem), 8 * _vec(problem)
-    tiles = [
-        Tile.of(tile_out=tile_out, units=units * (128 // tile_out if unit == "wgmma" else 1), block=block, items=256) for tile_out in outs
-    ]
-    most = min(device.max_work_group, device.max_work_items[0])
     sampled = bool(kept_samples(request, device))
-    return tuple(tile for tile in tiles if _items(unit, tile) <= most and _local_bytes(unit, problem, tile, sampled) <= device.local_memory)
+    if sampled:
+        stages = 4 if unit == "wgmma" else 3
+        tiles = [_tile(problem, *shape, stages=stages) for shape in _sampled_shapes(unit, problem, device)]
+    else:
+        outs = (64,) if problem.group_out <= 64 else (128, 64)
+        tiles = [_tile(problem, tile_out, 128 * 128 // tile_out if unit == "wgmma" else 128, 256) for tile_out in outs]
+    most = min(device.max_work_group, device.max_work_items[0])
+    fits = device.local_memory
+    return tuple(tile for tile in tiles if _items(unit, tile, sampled) <= most and _local_bytes(problem, tile, sampled) <= fits)
 
 
-def _items(unit: str, tile: Tile) -> int:
-    """Work-items of a work-group: those that multiply, and those that sample."""
-    return tile["items"] * 2 if unit == "mma" else tile["items"] * 3 // 2
+def _tile(problem: Problem, tile_out: int, columns: int, items: int, **more: int) -> Tile:
+    return Tile.of(tile_out=tile_out, units=columns // _unit(problem), block=8 * _vec(problem), items=items, **more)
+
+
+def _sampled_shapes(unit: str, problem: Problem, device: "Device") -> list[tuple[int, int, int]]:
+    """Outputs, columns and work-items of tiles where a forward left the samples, the best first.
+
+    Large ones take fewer bytes for as many products: where columns and outputs fill them, and there are many blocks for each compute unit.
+    """
+    if unit == "mma":
+        return [(tile_out, 128, 256) for tile_out in (128, 64) if tile_out == 64 or problem.group_out > 64]
+    columns = ceil_div(problem.group_in, _unit(problem)) * problem.taps * _unit(problem)
+    shapes = [shape for shape in ((128, 256, 256), (256, 128, 256), (128, 128, 256), (64, 192, 384)) if shape[0] < 2 * problem.group_out]
+    blocks = ceil_div(problem.out_pixels, 8 * _vec(problem)) * problem.groups * problem.group_out * columns // (128 * 256)
+    for large in ((128, 256, 256), (256, 128, 256))[parts(problem) == 1 :]:
+        if blocks >= _MANY_BLOCKS * device.compute_units and columns % large[1] == 0 and problem.group_out % large[0] == 0:
+            return [large, *(shape for shape in shapes if shape != large)]
+    return sorted(shapes, key=lambda shape: shape[0] * shape[1] > 128 * 128)
+
+
+def _items(unit: str, tile: Tile, sampled: bool) -> int:
+    """Work-items of a work-group: those that multiply, and those that sample, where no forward has done it."""
+    return tile["items"] if sampled else tile["items"] * 2 if unit == "mma" else tile["items"] * 3 // 2
 
 
 def _tiles(problem: Problem, tile: Tile) -> int:
@@ -112,19 +135,19 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     segments = (workers + tiles - 1) * tile["tile_out"] * tile["units"] * _unit(problem)
     sums_of_pieces = {"partial_weight": segments * accumulator_bytes(problem)}
 
-    way: dict[str, Value] = {"unit": unit, "vec": _vec(problem), **dict(tile.sizes)}
-    halves = packed["scratch"] // 2
     samples = kept_samples(request, device)
+    way: dict[str, Value] = {"unit": unit, "vec": _vec(problem), "sampled": bool(samples), **dict(tile.sizes)}
+    halves = packed["scratch"] // 2
     most = max(halves, segments, sum(samples.values()) // 4)
     special = specialisation(problem) | {"wide": ring_wide(problem) or most >= 1 << 31}
     product: dict[str, Value] = {
         "parts": parts(problem), "plans": _plans(problem), "channels_at_once": _vec(problem), "outs": _outs(problem, tile),
-        "planned": bool(kept_plans(request)), "sampled": bool(samples),
+        "planned": bool(kept_plans(request)),
     }  # fmt: skip
-    items = _items(unit, tile)
+    items = _items(unit, tile, bool(samples))
     made_of = (*(samples or ("input_sizes",)), *(kept_plans(request) or present(problem, "offset", "mask")))
     launch = Launch(
-        Kernel.of("backward_weight_sampled" if samples and unit == "mma" else _KERNELS[unit], {**product, **way, **special}),
+        Kernel.of("backward_weight_sampled" if samples else _KERNELS[unit], {**product, **way, **special}),
         ("grad_output", *packed, "input_ring", *made_of, *sums_of_pieces),
         sizes(problem),
         (workers * items,),

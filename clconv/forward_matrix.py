@@ -5,7 +5,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from clconv.layout import chunk_plans, fills_tile, kept_plans, kept_samples, refuses_ring, ring_last, ring_wide
+from clconv.layout import chunk_plans, fills_tile, kept_plans, kept_samples, parts, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.ring_and_weight import ring_and_weight
 from clconv.schedule import (
@@ -39,11 +39,6 @@ _BEGIN, _SUM, _SUM_MEBIBYTE = 10.0, 15.0, 0.4
 """In steps: what a work-group takes to begin and end, one more launch, a MiB of partial sums written and read; from times on an H100."""
 DOUBT_BITS = {2: 18, 1: 27}
 """By parts of a factor: how far below the largest a number may lie. Halves reach 39 bits below it, and 21 or 12 of them must be left."""
-
-
-def parts(problem: Problem) -> int:
-    """In how many halves a factor is cut: float32 in two, unless rounded products are allowed; halves are one."""
-    return 2 if problem.dtype == "float32" and problem.precision is None else 1
 
 
 def _supports(unit: str, request: Request, device: "Device") -> str | None:

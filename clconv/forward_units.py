@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clconv.forward_matrix import parts
-from clconv.layout import chunk_plans, fills_tile, refuses_ring, ring_last, ring_wide
+from clconv.layout import chunk_plans, fills_tile, parts, refuses_ring, ring_last, ring_wide
 from clconv.problem import DTYPES, Problem
 from clconv.schedule import (
     Kernel,

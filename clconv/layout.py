@@ -34,9 +34,9 @@ _PLANNED_CHANNELS = range(32, 64)
 _HALVES_PLANNED = 512
 """Channels of half types that share a sample, from which on the data's pass is faster with plans that it makes and keeps itself."""
 
-_ROW_BYTES, _FEW_CHANNELS, _MANY_OUTPUTS = 128, 32, 128
-"""Of samples that a forward leaves: a pixel's chunk of channels at one tap; channels that share an offset, at most, or twice as many where
-so many outputs take each."""
+_CHUNK_BYTES, _FEW_CHANNELS, _MANY_OUTPUTS = 128, 32, 128
+"""Of samples that a forward leaves: a chunk of a pixel's channels as the input has them; channels that share an offset, at most, or twice
+as many where so many outputs take each."""
 
 
 def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[Launch, dict[str, int]]:
@@ -89,6 +89,11 @@ def ring_wide(problem: Problem) -> bool:
     return problem.wide or ring_pixels(problem) * problem.in_channels >= 1 << 31
 
 
+def parts(problem: Problem) -> int:
+    """In how many halves a factor is cut: float32 in two, unless rounded products are allowed; halves are one."""
+    return 2 if problem.dtype == "float32" and problem.precision is None else 1
+
+
 def kept_plans(request: Request) -> dict[str, int]:
     """The buffer of the plans that a forward leaves, [N][OG][K][P], where it is asked to and they say all that the backward must know.
 
@@ -113,9 +118,11 @@ def kept_samples(request: Request, device: "Device") -> dict[str, int]:
     few = channels <= _FEW_CHANNELS or (channels <= 2 * _FEW_CHANNELS and problem.group_out >= _MANY_OUTPUTS)
     if KEPT_SAMPLES not in request.kept or not problem.offset_groups or not few or problem.dtype == "float64":
         return {}
-    rows = problem.groups * ceil_div(problem.group_in * DTYPES[problem.dtype], _ROW_BYTES) * problem.out_pixels
-    size = _ROW_BYTES * problem.taps * rows
-    return {KEPT_SAMPLES: size, "kept_scales": 4 * rows} if size <= min(device.max_allocation, device.global_memory // 8) else {}
+    chunk = _CHUNK_BYTES // DTYPES[problem.dtype]
+    chunks = problem.groups * ceil_div(problem.group_in, chunk)
+    size = 2 * parts(problem) * chunk * chunks * problem.taps * round_up(problem.out_pixels, chunk)  # pixels, as many together
+    left = {KEPT_SAMPLES: size, "kept_scales": 4 * chunks * problem.out_pixels}
+    return left if size <= min(device.max_allocation, device.global_memory // 8) else {}
 
 
 def chunk_plans(problem: Problem, span: int, chunk: int) -> int:

@@ -1,14 +1,23 @@
-/* backward_weight_sampled: the gradient of the weight as backward_weight_matrix makes it by mma (see there for factors, their scales, and the
- * arguments), from samples that the forward left; bit-identical from run to run.
+<%
+hopper = unit == "wgmma"
+outs_at_once = min(tile_out, 128 if tile_out * units * vec * 8 <= 128 * 128 else 64)  # as registers hold sums of
+rounds = [(f, out) for f in range(units * vec * 8 // 16 // (items // 32)) for out in range(0, tile_out, outs_at_once)]
+%>\
+/* backward_weight_sampled: the gradient of the weight as backward_weight_matrix makes it (see there for factors, their scales, and the
+ * arguments), from samples that the forward left, see kept_samples; bit-identical from run to run.
  *
- * kept_samples and kept_scales see there. offset and mask are for blocks whose factors halves can't hold.
+ *     grad_weight[o, c, tap] = sum over pixels p of the batch: sample[p][c at tap] * grad_output[o][p]
  *
- * A work-group takes its pieces block by block. Half of its work-items multiply; the others are ahead: while block b is multiplied, what was
- * fetched of b + 1 becomes halves in local memory, once all know the largest of them, samples of b + 2 are on their way, those of b + 3 are
- * fetched, and gradients of b + 2. Both jobs meet at a barrier for each block.
+ * Samples are the first factor of this product. They are halves by the forward's scale of their pixel and chunk, gradients by their pixel's.
+ * What undoes both, factor / scale, is a power of two: the pixel's ratio is that over the block's largest, at most 1, and comes to the
+ * samples on their way to the unit; the largest comes to the block's sums. offset and mask are for blocks whose factors halves can't hold.
  *
- * Local memory, in rings of blocks: places [4][BLOCK]; most [4], the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and
- * grads [3][PARTS][TILE_OUT][BLOCK] of halves. */
+ * A work-group takes its pieces block by block, and all of its warps do the same. While a block is multiplied, STAGES - 1 behind it are on
+ * their way to local memory, as they lie in global memory, and what the next block's ratios are made of becomes these. All meet at a barrier
+ * for each block.
+ *
+ * Local memory, in rings of STAGES blocks: samples [UNITS][STEPS][KEPT_SIXTEEN], grads [PARTS][TILE_OUT][BLOCK] of halves; doubted [4],
+ * whether a block has factors that halves can't hold; and the panel of those, see weight_again. */
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="run" file="weight_pieces.cl"/>\
 <%namespace name="kept" file="kept_samples.cl"/>\
@@ -23,175 +32,191 @@
 <%include file="weight_tile.cl"/>
 <%include file="grad_octets.cl"/>
 <%include file="matrix_nvidia.cl"/>
+% if hopper:
+<%include file="matrix_hopper.cl" args="tile_out=outs_at_once"/>
+<%include file="bulk_copies.cl"/>
+% endif
 <%include file="weight_common.cl"/>
-<%include file="weight_products.cl"/>
 <%include file="weight_again.cl"/>
-<%include file="sample_halves.cl"/>
-<%include file="weight_passes.cl"/>
 <%include file="weight_copies.cl"/>
-/* What was fetched of a pass: 16 bytes of samples; of half types the bits of their scale. */
-typedef struct {
-    uint4 row;
-% if dtype != "float32":
-    uint scale;
-% endif
-} raw_t;
+${kept.layout()}\
+#define STEPS (BLOCK / 16)
+#define STAGES ${stages}
+#define UNIT_VECS (STEPS * KEPT_SIXTEEN * PARTS / 2) /* 16 bytes each, of a block */
+#define KEPT_VECS (UNITS * UNIT_VECS)
+<%include file="sampled_products.cl"/>
+/* A unit of channels of a tile; the last of the group's, where these end within it. */
+static inline int unit_here(int first_unit, int unit) { return min(first_unit + unit, CHUNKS * TAPS - 1); }
 
-/* Begin to fetch a pass; pixels beyond the last have the last's samples. */
-static inline raw_t fetch(
-${kept.operands("const ")}\
-    int pass, int group, int first_unit, index_t block, index_t end)
+/* Where the samples of unit `unit` of a tile and a block begin. */
+static inline __global const uint4 *samples_of(__global const uint4 *restrict kept_samples, int unit, int group, int first_unit, index_t block, index_t end)
 {
-    const int unit = min(first_unit + PASS_UNIT(pass), CHUNKS * TAPS - 1);
-    const index_t pixel = min(block * BLOCK + pass_pixel(pass), end - 1);
-    raw_t raw;
-    raw.row = load_now(kept_samples + ((group * CHUNKS * TAPS + unit) * end + pixel) * 8 + MY_ITEM % 8);
-% if dtype != "float32":
-    raw.scale = begin_largest(kept_scales + (group * CHUNKS + unit / TAPS) * end + pixel);
-% endif
-    return raw;
+    return kept_samples + (KEPT_UNIT(group * CHUNKS * TAPS + unit_here(first_unit, unit), end) + block * (STEPS * KEPT_SIXTEEN)) * PARTS / 2;
 }
 
-/* By what a pixel's gradients were divided; pixels beyond the last count for nothing. */
-static inline float factor_of(__local const int4 *places, int pass)
+/* What the ratios of a lane's two neighbouring pixels are made of: factors and scales. */
+typedef struct { uint factor[2], scale[2]; } operands_t;
+static inline operands_t read_operands(
+    __global const uint4 *restrict all_places, __global const float *restrict scales, int group, index_t block, index_t last_block, index_t end)
 {
-    const int4 where = places[pass_pixel(pass)];
-    return where.x < 0 ? 0.0f : as_float(where.w);
-}
-
-/* What undoes the scale of what was fetched. */
-static inline float unscale_of(raw_t raw)
-{
-    (void)raw;
-    return ${"1.0f" if dtype == "float32" else "inverse(begun_largest(raw.scale))"};
-}
-
-/* The largest magnitude of what was fetched, or what isn't finite, whose bits are larger. */
-static inline float largest_of(raw_t raw)
-{
-% if dtype == "float32":
-    const uint4 bits = raw.row & 0x7fffffffu;
-    return as_float(max(max(bits.s0, bits.s1), max(bits.s2, bits.s3)));
-% else:
-    const ushort8 bits = as_ushort8(raw.row & 0x7fff7fffu);
-    const ushort4 of_4 = max(bits.lo, bits.hi);
-    const ushort2 of_2 = max(of_4.lo, of_4.hi);
-    return of_two_halves(max(of_2.x, of_2.y)).x * unscale_of(raw);
-% endif
-}
-
-/* The largest magnitude of a block's samples, times their pixels' factors; infinite where that is in doubt. */
-static inline void store_most(const raw_t *raw, __local const int4 *places, __local uint *most)
-{
-    float size = 0.0f;
+    operands_t operands;
+    const int pixel = MY_ITEM % (BLOCK / 2) * 2;
+    __global const float *factors = (__global const float *)(all_places + (min(block, last_block) * GROUPS + group) * BLOCK + pixel) + 3;
     #pragma unroll
-    for (int pass = 0; pass < PASSES; ++pass) {
-        const float largest = largest_of(raw[pass]), factor = factor_of(places, pass);
-        const int holds = factor <= LARGEST_FACTOR && factor * unscale_of(raw[pass]) <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE;
-        size = fmax(size, holds ? factor * largest : INFINITY);
+    for (int i = 0; i < 2; ++i) {
+        operands.factor[i] = begin_largest(factors + 4 * i);
+        operands.scale[i] = begin_largest(scales + min(block * BLOCK + pixel + i, end - 1));
     }
-    const uint bits = largest_of_warp(as_uint(size));
-    if (MY_ITEM % 32 == 0) atomic_max(most, bits);
+    return operands;
 }
 
-/* A pass as halves in local memory. */
-static inline void store_samples(raw_t raw, __local const int4 *places, float scale, int pass, __local uint4 *samples)
+/* What another lane of the warp has. */
+static inline uint of_lane(uint given, int lane)
 {
-    const float by = factor_of(places, pass) * scale * unscale_of(raw);
-    float v[VEC];
-% for i in range(4):
-% if dtype == "float32":
-    v[${i}] = as_float(raw.row.s${i}) * by;
+    uint got;
+    asm volatile("shfl.sync.idx.b32 %0, %1, %2, 31, -1;" : "=r"(got) : "r"(given), "r"(lane));
+    return got;
+}
+
+/* The ratios of a block, of the pixels that a lane has at each step and octet; and its largest product of factor, 2**15 and inverse scale,
+ * infinite where that is in doubt. The largest scale is that of zeros, and of numbers below all that ratios tell apart. */
+static inline float make_ratios(operands_t operands, uint *ratios)
+{
+    float size[2];
+    #pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        const float factor = begun_largest(operands.factor[i]), scale = begun_largest(operands.scale[i]);
+        const int holds = factor <= LARGEST_FACTOR && scale >= 0x1p15f / LARGEST_SAMPLE && scale <= 0x1p126f;
+        const float largest = scale < 0x1p126f ? 0x1p15f * inverse(scale) : 0.0f;
+        size[i] = holds ? factor * largest : INFINITY;
+    }
+    const float most = as_float(largest_of_warp(as_uint(fmax(size[0], size[1]))));
+    const float by = inverse(fmax(most, LEAST));
+    const uint pair = two_halves(size[0] * by, size[1] * by);
+    #pragma unroll
+    for (int octet = 0; octet < BLOCK / 8; ++octet) ratios[octet] = of_lane(pair, octet * 4 + MY_ITEM % 4);
+    return most;
+}
+static inline int in_doubt(float most) { return most != 0.0f && !(most >= LEAST && most <= MOST); }
+
+## Block b, if the piece has it, begins to come to the rings' place for turn `turn`.
+<%def name="copy_block(b, turn)">\
+{
+            __local uint4 *its_grads = grads + (${turn}) % STAGES * GRADS, *its_samples = samples + (${turn}) % STAGES * KEPT_VECS;
+% if hopper:
+            if (t % 32 == 0 && ${b} < count) {
+                __local ulong *place = arrived + (${turn}) % STAGES;
+                for (int i = t / 32; i < UNITS + PARTS; i += WARPS) {
+                    const int part = i - UNITS;
+                    const uint bytes = (part < 0 ? UNIT_VECS : GRADS / PARTS) * 16;
+                    expect_bytes(place, bytes);
+                    copy_bulk(part < 0 ? its_samples + i * UNIT_VECS : its_grads + part * (GRADS / PARTS),
+                              part < 0 ? samples_of(kept_samples, i, group, first_unit, begin + ${b}, end) : packed + part * (OUTS * BLOCK / 8)
+                                  + ((begin + ${b}) * GROUPS + group) * (PARTS * OUTS * BLOCK / 8) + tile_out * (BLOCK / 8),
+                              bytes, place);
+                }
+            }
 % else:
-    const float2 pair_${i} = of_two_halves(raw.row.s${i}) * by;
-    v[${2 * i}] = pair_${i}.x;
-    v[${2 * i + 1}] = pair_${i}.y;
+            if (${b} < count) {
+                fetch_grads(packed, (begin + ${b}) * GROUPS + group, tile_out, its_grads);
+                for (int i = t; i < KEPT_VECS; i += ITEMS)
+                    copy_ahead(its_samples + i, samples_of(kept_samples, i / UNIT_VECS, group, first_unit, begin + ${b}, end) + i % UNIT_VECS);
+            }
+            asm volatile("cp.async.commit_group;" ::: "memory");
 % endif
-% endfor
-    store_halves(v, pass, samples);
-}
-
-/* What was copied before the last turn is there. */
-static inline void end_turn_of_copies(void) { asm volatile("cp.async.commit_group;\ncp.async.wait_group 1;" ::: "memory"); }
-
-## Block b, whose samples are in half b % 2 of raw, becomes halves, once all who bring it know its largest; and b + 2 is fetched.
-<%def name="bring(b, half)">\
-{
-                    store_most(raw + ${half} * PASSES, places + (${b}) % 4 * BLOCK, most + (${b}) % 4);
-                    own_barrier(1);
-                    const float scale = block_scale(most[(${b}) % 4]);
-                    #pragma unroll
-                    for (int pass = 0; pass < PASSES; ++pass) {
-                        store_samples(raw[${half} * PASSES + pass], places + (${b}) % 4 * BLOCK, scale, pass, samples + (${b}) % 2 * SAMPLES);
-                        raw[${half} * PASSES + pass] = fetch(${kept.given()}pass, group, first_unit, begin + (${b}) + 2, end);
-                    }
-                }\
+        }\
 </%def>\
-<%def name="copy_ahead_of(b)">\
-{
-                    fetch_grads(packed, min(begin + (${b}), last_block) * GROUPS + group, tile_out, grads + (${b}) % 3 * GRADS);
-                    fetch_places(all_places, begin + (${b}) + 1, last_block, group, places + ((${b}) + 1) % 4 * BLOCK);
-                }\
+## What the ratios of block b are made of; those of the next, and what those of the one behind it are made of.
+<%def name="operands_of(b)">\
+read_operands(all_places, scales, group, begin + ${b}, last_block, end)\
 </%def>\
-__kernel __attribute__((reqd_work_group_size(2 * ITEMS, 1, 1)))
+<%def name="next_ratios()">\
+most = make_ratios(operands, ratios);
+            operands = ${operands_of("b + 2")};\
+</%def>\
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void backward_weight_sampled(
     __global const data_t *restrict grad_output,
     __global const uint4 *restrict packed,
     __global const uint4 *restrict all_places,
     __global const data_t *restrict ring,
-${kept.operands("const ")}\
+${kept.operands("const ", "uint4")}\
 ${plan.operands()}\
     __global float4 *restrict partial,
     int batch, int height, int width, int out_height, int out_width)
 {
-    __local uint4 samples[2 * SAMPLES];
-    __local uint4 grads[3 * GRADS];
-    __local int4 places[4 * BLOCK];
-    __local uint most[4];
+    __local uint4 grads[STAGES * GRADS] __attribute__((aligned(1024))); /* for their octets change places by their addresses */
+    __local uint4 samples[STAGES * KEPT_VECS] __attribute__((aligned(1024)));
+    __local float panel[PANEL_PIXELS * PANEL_ROW];
+    __local uint doubted[4];
+% if hopper:
+    __local ulong arrived[STAGES];
+% endif
     const int t = MY_ITEM;
-    const int brings = (int)get_local_id(0) >= ITEMS;
     const int below = (width + 1) * IN_CHANNELS;
 ${run.first()}\
+    int turn = 0; /* blocks of all pieces that were multiplied */
+% if hopper:
+    if (t < STAGES) begin_arrivals(arrived + t, UNITS + PARTS);
+% endif
 ${run.begin()}\
         const int tile_out = ${run.tile_out()};
-
-        if (brings) {
-            raw_t raw[2 * PASSES];
-            #pragma unroll
-            for (int pass = 0; pass < 2 * PASSES; ++pass)
-                raw[pass] = fetch(${kept.given()}pass % PASSES, group, first_unit, begin + pass / PASSES, end);
-            if (t < 4) most[t] = 0;
-            fetch_places(all_places, begin, last_block, group, places);
-            ${copy_ahead_of("0")}
-            publish_copies();
-            own_barrier(1);
-            ${copy_ahead_of("1")}
-            ${bring("0", 0)}
-            for (int b = 0; b < count; b += 2) {
-% for half in range(2):
-                end_turn_of_copies();
-                common_barrier();
-                if (b + ${half + 1} >= count) break;
-                if (t == 0) most[(b + ${half + 3}) % 4] = 0;
-                ${copy_ahead_of("b + %d" % (half + 2))}
-                ${bring("b + %d" % (half + 1), 1 - half)}
+        __global const float *scales = kept_scales + (index_t)(group * CHUNKS + unit_here(first_unit, warp_fragment(t) / (UNIT / 16)) / TAPS) * end;
+% for b in range(stages - 1):
+        ${copy_block(b, f"turn + {b}")}
 % endfor
+        uint ratios[BLOCK / 8];
+        float most = make_ratios(${operands_of("0")}, ratios);
+        operands_t operands = ${operands_of("1")};
+        if (t < 4) doubted[t] = 0;
+        common_barrier();
+        if (in_doubt(most)) doubted[0] = 1;
+        float total[4 * TOTAL_QUADS];
+        #pragma unroll
+        for (int i = 0; i < 4 * TOTAL_QUADS; ++i) total[i] = 0.0f;
+% if hopper:
+        float sum[${outs_at_once // 2}];
+        #pragma unroll
+        for (int i = 0; i < ${outs_at_once // 2}; ++i) sum[i] = 0.0f;
+% endif
+        for (int b = 0; b < count; ++b, ++turn) {
+            __local const uint4 *its_grads = grads + turn % STAGES * GRADS;
+            __local const kept_t *its_samples = (__local const kept_t *)(samples + turn % STAGES * KEPT_VECS);
+            const float unscale = most * 0x1p-15f;
+% if not hopper:
+            asm volatile("cp.async.wait_group ${stages - 2};" ::: "memory");
+% endif
+            common_barrier();
+            const int doubtful = doubted[b % 4];
+            if (t == 0) doubted[(b + 2) % 4] = 0;
+            ${copy_block(f"b + {stages - 1}", f"turn + {stages - 1}")}
+% if hopper:
+            wait_for_arrivals(arrived + turn % STAGES, turn / STAGES % 2);
+            uint a[STEPS][PARTS][4];
+% for f, out in rounds:
+% if out == 0:
+            make_factors(ratios, ${f}, a, its_samples);
+% endif
+            begin_products_of(a, its_grads + ${out} * (BLOCK / 8), sum);
+% if (f, out) == rounds[-1]:
+            ${next_ratios()}
+% endif
+            products_done(sum, a[0][0]);
+            if (!doubtful) {
+                float *to = total + (${f} * TILE_OUT + ${out}) / 2;
+                #pragma unroll
+                for (int i = 0; i < ${outs_at_once // 2}; ++i) to[i] = fma(sum[i], unscale, to[i]);
             }
-            publish_copies(); /* those of blocks that aren't this piece's */
-        } else {
-            float total[4 * TOTAL_QUADS];
-            #pragma unroll
-            for (int i = 0; i < 4 * TOTAL_QUADS; ++i) total[i] = 0.0f;
-            for (int b = 0; b < count; ++b) {
-                common_barrier();
-                const float size = as_float(most[b % 4]);
-                if (size == 0.0f || (size >= LEAST && size <= MOST))
-                    multiply_block(grads + b % 3 * GRADS, samples + b % 2 * SAMPLES, inverse(block_scale(most[b % 4])), total);
-                else
-                    add_again(grad_output, ring, ${plan.given()}height, width, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end,
-                              group, tile_out, first_unit, below, out_height, out_width, total);
-            }
-${run.store()}
+% endfor
+% else:
+            if (!doubtful) multiply_block(its_samples, ratios, its_grads, unscale, total);
+            ${next_ratios()}
+% endif
+            if (doubtful)
+                add_again(grad_output, ring, ${plan.given()}height, width, panel, begin + b, end, group, tile_out, first_unit, below, out_height,
+                          out_width, total);
+            if (in_doubt(most)) doubted[(b + 1) % 4] = 1;
         }
+${run.store()}
     }
 }

@@ -24,9 +24,8 @@
  * Teams share nothing but the weights. The second is half a step behind: it stands at its barrier after it has begun its products, the
  * first before, so that one samples while the other keeps the matrix units busy. Both fetch weights in the same interval.
  *
- * Local memory: plan [TEAMS][PLANS][TAPS][64], of the offset groups of a chunk (see plan), made anew where they change;
- * weights [STAGES][STAGE], a ring of stages (see matrix); scales [TEAMS][3][64], of the last three plans; largest_in [ITEMS];
- * places [TEAMS][64]: image, row and column. */
+ * Local memory: plan [TEAMS][PLANS][TAPS][64], of a chunk's offset groups (see plan), made anew where they change; weights [STAGES][STAGE],
+ * a ring (see matrix); scales [TEAMS][3][64], of the last three plans; largest_in [ITEMS]; places [TEAMS][64]: image, row, column. */
 <%
 corners, items = 4 if offset_groups else 1, 2 * tile_pixels
 stage_vecs = vec * tile_out * parts
@@ -115,12 +114,10 @@ fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, E
 </%def>\
 ## The samples of the step whose corners were fetched; where nothing is being fetched, copies are published, which waits for all.
 <%def name="sample(into)">\
-<% left = "scales + plans * TEAM_PIXELS + pair_row, rows_left, kept, " if sampled else "" %>\
+<% left = "leaves, kept, " if sampled else "" %>\
 {
 % if sampled:
-            const int leaves = chunk < END_CHUNK && (int)get_group_id(1) % TILES == 0;
-            const int rows_left = leaves ? (int)clamp(end - first - pair_row, 0L, (long)TEAM_PIXELS) : 0;
-            __global uint4 *kept = kept_samples + ((index_t)((group * CHUNKS + chunk) * TAPS + tap) * end + first + pair_row) * 8 + t % 8;
+            const int leaves = leaving-- > 0;
 % endif
             sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row, first_channel, chunk, 0, ${left}${into});
 % if rows_ahead == 2:
@@ -132,6 +129,9 @@ fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, E
             if (ahead < steps) ${fetch_weights()}
             fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, END_CHUNK - 1), below, raw);
             sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, chunk, 1, ${left}${into});
+% endif
+% if sampled:
+            kept += KEPT_UNIT(1, end);
 % endif
             chunk += tap + 1 == TAPS;
             tap = tap + 1 == TAPS ? 0 : tap + 1;
@@ -200,6 +200,11 @@ ${kept.operands()}\
     const long first = (long)get_group_id(0) * TILE_PIXELS + team * TEAM_PIXELS;
     const long end = (long)batch * pixels;
     const int steps = (END_CHUNK - FIRST_CHUNK) * TAPS;
+% if sampled:
+    const long its_16 = first / 16 + t % TEAM / 32; /* of the batch's pixels, those of this warp */
+    __global kept_t *kept = kept_samples + KEPT_UNIT((group * CHUNKS + FIRST_CHUNK) * TAPS, end) + its_16 * KEPT_SIXTEEN + KEPT_LANE(lane % 8, lane / 8);
+    int leaving = (int)get_group_id(1) % TILES == 0 && its_16 < SIXTEENS(end) ? steps : 0; /* steps whose samples are left */
+% endif
     __global const uint4 *stages = packed + ((index_t)get_group_id(1) * CHUNKS + FIRST_CHUNK) * TAPS * STAGE_VECS;
 
 % if splits == 1:

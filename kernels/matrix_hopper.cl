@@ -1,3 +1,4 @@
+<%page args="tile_out"/>\
 /* Hopper's matrix unit, wgmma: sums += samples x weights, 64 pixels a warpgroup of 4 warps, as matrix_nvidia has it.
  *
  * What NVIDIA's OpenCL compiler doesn't assemble stands in PTX comments that begin with sm_90a; ptx.py brings it out. */
@@ -10,6 +11,10 @@ static inline ulong described(__local const void *weights)
     return (ulong)((address >> 4) & 0x3fffu) | 8ul << 16 | 16ul << 32;
 }
 
+/* What any wrote to local memory before a barrier the matrix units see from here on: said behind it, not where it was written, it waits for
+ * nothing that was fetched since. */
+static inline void see_written(void) { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
 /* What was written to registers is seen by the products that follow. */
 static inline void begin_products(void) { asm volatile("/*sm_90a wgmma.fence.sync.aligned; */" ::: "memory"); }
 static inline void close_products(void) { asm volatile("/*sm_90a wgmma.commit_group.sync.aligned; */" ::: "memory"); }
@@ -19,7 +24,7 @@ static inline void close_products(void) { asm volatile("/*sm_90a wgmma.commit_gr
 wgmma.mma_async.sync.aligned.m64n${tile_out}k16.f32.f16.f16 {${", ".join("%%%d" % n for n in range(sums))}}, \
 {%${sums}, %${sums + 1}, %${sums + 2}, %${sums + 3}}, %${sums + 4}, keep, 1, 1, 0;\
 </%def>\
-/* sums (+)= one step's product, for TILE_OUT columns; begun, not done. Without `keep`, what was in sums is forgotten. */
+/* sums (+)= one step's product, for ${tile_out} columns; begun, not done. Without `keep`, what was in sums is forgotten. */
 static inline void multiply(float *sum, const uint *a, ulong weights, int keep)
 {
     asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %${sums + 5}, 0;\n/*sm_90a ${product(sums)} */\n}"

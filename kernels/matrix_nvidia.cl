@@ -42,13 +42,6 @@ static inline void copy_ahead(__local uint4 *to, __global const uint4 *from)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "l"(to), "l"(from) : "memory");
 }
 
-/* A store that is no branch, of what is read once and later. */
-static inline void store_if(int wanted, __global uint4 *to, uint4 value)
-{
-    asm volatile("{\n.reg .pred wanted;\nsetp.ne.s32 wanted, %0, 0;\n@wanted st.global.cs.v4.u32 [%1], {%2, %3, %4, %5};\n}"
-        :: "r"(wanted), "l"(to), "r"(value.s0), "r"(value.s1), "r"(value.s2), "r"(value.s3) : "memory");
-}
-
 /* Wait for this item's copies; after the next barrier all items, and the matrix unit, see them. */
 static inline void publish_copies(void)
 {

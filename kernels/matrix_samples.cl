@@ -115,14 +115,29 @@ static inline void fetch(__global const data_t *restrict ring, __local const pla
 }
 
 <%include file="sample_halves.cl"/>
+% if sampled:
+${kept.layout()}\
+/* A store that is no branch, of what is read once and later. */
+<% words = "xyzw"[:2 * parts] %>\
+static inline void store_if(int wanted, __global kept_t *to, kept_t value)
+{
+    asm volatile("{\n.reg .pred wanted;\nsetp.ne.s32 wanted, %0, 0;\n@wanted st.global.cs.v${2 * parts}.u32 [%1], {${", ".join("%%%d" % (2 + n) for n in range(2 * parts))}};\n}"
+        :: "r"(wanted), "l"(to), ${", ".join('"r"(value.%s)' % word for word in words)} : "memory");
+}
+
+/* Of two words of two halves, both first ones and both second ones. */
+static inline uint both_first(uint a, uint b) { return (a & 0xffffu) | b << 16; }
+static inline uint both_second(uint a, uint b) { return a >> 16 | (b & 0xffff0000u); }
+
+% endif
 /* A pair of rows as row r of the fragments of all parts and steps: a lane keeps what it has of its own row, and exchanges the rest with
  * the lane that has the other unit of channels.
 % if sampled:
- * They are left to the backward, too, at `kept`, of as many rows as are left to the last pixel.
+ * They are left to the backward, too, at `kept`, where that is wanted.
 % endif
  */
 static inline void sample_rows(
-    const uint4 *raw, __local const plan_t *plan, int first_channel, int chunk, int r,${" __local const float *scale, int rows_left, __global uint4 *kept," if sampled else ""} uint *a)
+    const uint4 *raw, __local const plan_t *plan, int first_channel, int chunk, int r,${" int leaves, __global kept_t *kept," if sampled else ""} uint *a)
 {
     const int upper = (int)get_local_id(0) % 8 / LANES; /* which of the two rows, and which unit, is the lane's own */
     uint halves[2][PARTS * VEC / 2];
@@ -131,10 +146,12 @@ static inline void sample_rows(
         float v[VEC];
         blend_corners(raw + h * ${corners}, plan_here(plan + h, first_channel, chunk), v);
         as_halves(v, halves[h]);
-% if sampled:
-        store_if(8 * r + h < rows_left, kept + (8 * r + h) * 8, ${kept.row("v", "scale[8 * r + h]", "halves[h]")});
-% endif
     }
+% if sampled:
+% for m in range(vec // 2):
+    store_if(leaves, kept + KEPT_AT(${m}, r), (kept_t)(${", ".join("%s(halves[0][%d], halves[1][%d])" % (which, i, i) for i in range(m, parts * vec // 2, vec // 2) for which in ("both_first", "both_second"))}));
+% endfor
+% endif
     #pragma unroll
     for (int i = 0; i < PARTS * VEC / 2; ++i) {
         const uint own = upper ? halves[1][i] : halves[0][i];

@@ -31,7 +31,7 @@ void reduce_weight_tiles(__global const float4 *restrict partial, __global data_
 % for i in range(4):
     {
         const int at = 4 * fragment + ${i};
-        const int out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT + first_out(t) + 8 * ROW_OF(at);
+        const int out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT + out_of(t, at);
         const int unit = tile % COLUMN_TILES * UNITS + column_of(t, at) / UNIT;
         const int c = unit / TAPS * UNIT + column_of(t, at) % UNIT;
         const index_t to = ((index_t)(group * GROUP_OUT + out) * GROUP_IN + c) * TAPS + unit % TAPS;

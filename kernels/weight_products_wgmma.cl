@@ -1,15 +1,7 @@
 ## The products of a block by Hopper's wgmma: sum = grads x samples, 64 outputs of 128 columns a team of 4 warps, both from local memory:
 ## grads as they are packed, see grad_octets; samples [part][column / 8][octet of pixels][column % 8], so that eight columns' octets lie
 ## together. Needs matrix_hopper, weight_tile.
-/* Local memory as descriptors say it: address / 16, the steps / 16 between octets of pixels (where those don't change places) and between
- * eight rows, and in how many bytes octets change places. */
-static inline ulong described_rows(__local const uint4 *from, ulong way)
-{
-    uint address;
-    asm("cvt.u32.u64 %0, %1;" : "=r"(address) : "l"(from));
-    return (ulong)((address >> 4) & 0x3fffu) | 8ul << 16 | (ulong)BLOCK << 32 | way << 62;
-}
-
+<%include file="described_rows.cl"/>
 <%
 sums = 64
 product = "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {%s}, %%%d, %%%d, %s, 1, 1, 0, 0;"

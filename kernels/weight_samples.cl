@@ -1,4 +1,4 @@
-## Samples of backward_weight_wgmma: what is fetched of them, corners or what a forward left, and halves in local memory as wgmma reads them,
+## Samples of backward_weight_wgmma: what is fetched of them, and halves in local memory as wgmma reads them,
 ## pixels innermost. Needs plan, matrix_nvidia, weight_tile and the names of backward_weight_wgmma.
 <%include file="sample_halves.cl"/>
 /* Of 4 neighbouring pixels a work-item samples VEC channels; 32 of them 16 pixels' unit of channels. A warp's place in set `set` of these:
@@ -25,8 +25,4 @@ static inline void store_samples(const uint *halves, int set, __local uint4 *sam
             to[(part * (COLUMNS * BLOCK / 8) + c * BLOCK) * 2] = (uint2)(halves[2 * (part * VEC + c)], halves[2 * (part * VEC + c) + 1]);
 }
 
-% if sampled:
-<%include file="weight_rows.cl"/>
-% else:
 <%include file="weight_corners.cl"/>
-% endif

@@ -5,6 +5,10 @@
  * sums WARP_OUT outputs of WARP_COLUMNS columns in fragments of 16 x 8. Its lane has TOTAL_QUADS quads, of fragment (q % ROW_FRAGMENTS,
  * q / ROW_FRAGMENTS): rows l / 4 and l / 4 + 8, of each columns 2 * (l % 4) and the next. With wgmma, a team of four warps sums 64 outputs of
  * TEAM_COLUMNS columns, each warp 16 of them, and column 8 * j + i of a unit is its channel VEC * i + j, as the samples' lanes store them.
+% if sampled:
+ * Where a forward left the samples, they are the first factor: ROW_FRAGMENTS times 16 columns a warp, all outputs by wgmma, half by mma; a
+ * lane's quads are of fragment q / (WARP_OUT / 8) and octet of outputs q % (WARP_OUT / 8): columns l / 4 and l / 4 + 8, of each two outputs.
+% endif
  *
  * The work is a line of TILES * blocks pieces, block after block of one tile after another. Worker w of W has pieces [w * all / W,
  * (w + 1) * all / W), and what it sums of tile t is segment w + t: no two of these are the same. */
@@ -14,7 +18,11 @@
 #define UNITS ${units}
 #define COLUMNS (UNITS * UNIT)
 #define TILE_OUT ${tile_out}
-% if unit == "wgmma":
+% if sampled:
+#define ROW_FRAGMENTS ${units * vec * 8 // 16 // (items // 32 if unit == "wgmma" else items // 64)}
+#define WARP_OUT ${tile_out if unit == "wgmma" else tile_out // 2}
+#define TOTAL_QUADS (ROW_FRAGMENTS * WARP_OUT / 8)
+% elif unit == "wgmma":
 #define ROW_FRAGMENTS 1
 #define TEAM_COLUMNS 128
 #define TOTAL_QUADS (TEAM_COLUMNS / 8)
@@ -32,7 +40,17 @@
 #define COLUMN_TILES ((CHUNKS * TAPS + UNITS - 1) / UNITS)
 #define TILES (GROUPS * OUT_TILES * COLUMN_TILES)
 
-/* Where in its tile sum i of a work-item is: its row of 2 * ROW_FRAGMENTS, which are 8 outputs apart, from the first; and its column. */
+/* Where in its tile sum i of a work-item is: its output, and its column. */
+% if sampled:
+static inline int warp_fragment(int t) { return t / 32 % (COLUMNS / 16 / ROW_FRAGMENTS) * ROW_FRAGMENTS; }
+static inline int warp_out(int t) { return t / 32 / (COLUMNS / 16 / ROW_FRAGMENTS) * WARP_OUT; }
+static inline int out_of(int t, int i) { return warp_out(t) + i / 4 % (WARP_OUT / 8) * 8 + t % 4 * 2 + i % 2; }
+static inline int column_of(int t, int i)
+{
+    const int fragment = warp_fragment(t) + i / 4 / (WARP_OUT / 8);
+    return fragment / (UNIT / 16) * UNIT + t % 32 / 4 * ${vec} + fragment % (UNIT / 16) * 2 + i % 4 / 2;
+}
+% else:
 #define ROW_OF(i) ((i) / 4 % ROW_FRAGMENTS * 2 + (i) % 4 / 2)
 % if unit == "wgmma":
 static inline int first_out(int t) { return t / 128 % (TILE_OUT / 64) * 64 + t % 128 / 32 * 16 + t % 32 / 4; }
@@ -46,6 +64,8 @@ static inline int warp_out(int t) { return t / 32 % WARPS_OUT * WARP_OUT; }
 static inline int warp_column(int t) { return t / 32 / WARPS_OUT * WARP_COLUMNS; }
 static inline int first_out(int t) { return warp_out(t) + t % 32 / 4; }
 static inline int column_of(int t, int i) { return warp_column(t) + i / 4 / ROW_FRAGMENTS * 8 + t % 4 * 2 + i % 2; }
+% endif
+static inline int out_of(int t, int i) { return first_out(t) + 8 * ROW_OF(i); }
 % endif
 
 /* The first piece of a worker. */
