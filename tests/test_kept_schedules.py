@@ -7,6 +7,7 @@ from planning import DEVICES, problem_of
 
 from clconv.kept import going_ahead, relieved
 from clconv.nvidia import UNITS
+from clconv.problem import DTYPES
 from clconv.schedule import KEPT, KEPT_PLANS, KEPT_SAMPLES, Fill, Launch, Request, together
 from clconv.schedules import Schedules
 from clconv.tuning import GRADIENTS, PASSES
@@ -26,6 +27,28 @@ def test_matrix_units_share_samples_and_the_ring(unit: str, offset_groups: int, 
     assert not any("input" in step.buffers for step in launches) and "input_ring" not in backward.temporaries
     small = replace(DEVICES["sm_90"], global_memory=8 * forward.temporaries[KEPT_SAMPLES] - 1)
     assert Schedules(problem, False, small, variants).forward(keep=True).temporaries.keys() & set(KEPT) == {KEPT_PLANS}
+
+
+@pytest.mark.parametrize(
+    ("batch", "channels", "outputs", "dtype", "size"),
+    [
+        (8, 256, 256, "float32", (128, 256)),
+        (8, 256, 256, "float16", (256, 128)),
+        (8, 128, 128, "float32", (128, 128)),  # 1152 columns are no multiple of 256
+        (1, 256, 256, "float32", (128, 128)),  # few blocks for each compute unit
+        (8, 64, 64, "float32", (64, 192)),
+    ],
+)
+def test_left_samples_get_large_tiles_where_they_fill_them(
+    batch: int, channels: int, outputs: int, dtype: str, size: tuple[int, int]
+) -> None:
+    shapes = (batch, channels, 50, 76), (outputs, channels, 3, 3)
+    problem = problem_of(*shapes, 8, padding=1, mask=True, dtypes={"input": dtype})
+    request = Request(problem, frozenset({"weight", "bias"}), kept=frozenset(KEPT))
+    wgmma = next(variant for variant in PASSES["backward_weight"] if variant.name == "wgmma")
+    tile = wgmma.tiles(request, DEVICES["sm_90"])[0]
+    channels_of_a_unit = 128 // DTYPES[dtype]
+    assert (tile["tile_out"], tile["units"] * channels_of_a_unit) == size
 
 
 @pytest.mark.parametrize("unit", ["wgmma", "mma"])
