@@ -36,6 +36,8 @@ _REDUCE_ITEMS = 256
 _KERNELS = {"mma": "backward_weight_matrix", "wgmma": "backward_weight_wgmma"}
 _PANEL_PIXELS = 8  # see kernels/weight_again.cl
 _MANY_BLOCKS = 24
+"""Of a large tile, for each compute unit, from which on large tiles were faster."""
+
 _LANES = 8
 """Work-items that sample a pixel's channels together."""
 
@@ -72,7 +74,7 @@ def _plans(problem: Problem) -> int:
 
 
 def _local_bytes(problem: Problem, tile: Tile, sampled: bool) -> int:
-    """Of plans, places, sizes, and two blocks of samples and gradients in halves; of samples that were left, three blocks of gradients."""
+    """Of plans, places, sizes, and two blocks of samples and gradients in halves; of samples that were left, `stages` blocks."""
     block, columns, outs = tile["block"], tile["units"] * _unit(problem), tile["tile_out"]
     if sampled:
         return 2 * tile["stages"] * parts(problem) * block * (columns + outs) + 4 * _PANEL_PIXELS * (columns + outs) + 64
@@ -83,8 +85,8 @@ def _candidates(unit: str, request: Request, device: "Device") -> tuple[Tile, ..
     problem = request.problem
     sampled = bool(kept_samples(request, device))
     if sampled:
-        stages = 4 if unit == "wgmma" else 3
-        tiles = [_tile(problem, *shape, stages=stages) for shape in _sampled_shapes(unit, problem, device)]
+        stages = (4,) if unit == "wgmma" else (3, 2)
+        tiles = [_tile(problem, *shape, stages=count) for shape in _sampled_shapes(unit, problem, device) for count in stages]
     else:
         outs = (64,) if problem.group_out <= 64 else (128, 64)
         tiles = [_tile(problem, tile_out, 128 * 128 // tile_out if unit == "wgmma" else 128, 256) for tile_out in outs]
@@ -102,10 +104,11 @@ def _sampled_shapes(unit: str, problem: Problem, device: "Device") -> list[tuple
 
     Large ones take fewer bytes for as many products: where columns and outputs fill them, and there are many blocks for each compute unit.
     """
+    outs = [tile_out for tile_out in (256, 128, 64) if tile_out == 64 or tile_out < 2 * problem.group_out]
     if unit == "mma":
-        return [(tile_out, 128, 256) for tile_out in (128, 64) if tile_out == 64 or problem.group_out > 64]
+        return [(tile_out, 128, 256) for tile_out in outs if tile_out < 256]
     columns = ceil_div(problem.group_in, _unit(problem)) * problem.taps * _unit(problem)
-    shapes = [shape for shape in ((128, 256, 256), (256, 128, 256), (128, 128, 256), (64, 192, 384)) if shape[0] < 2 * problem.group_out]
+    shapes = [shape for shape in ((128, 256, 256), (256, 128, 256), (128, 128, 256), (64, 192, 384)) if shape[0] in outs]
     blocks = ceil_div(problem.out_pixels, 8 * _vec(problem)) * problem.groups * problem.group_out * columns // (128 * 256)
     for large in ((128, 256, 256), (256, 128, 256))[parts(problem) == 1 :]:
         if blocks >= _MANY_BLOCKS * device.compute_units and columns % large[1] == 0 and problem.group_out % large[0] == 0:

@@ -206,13 +206,13 @@ def _obstacles(variant: Variant, request: Request, device: "Device") -> dict[Til
 def obstacle(schedule: Schedule, request: Request, device: "Device") -> str | None:
     """What keeps a schedule from this device, as one sentence: its workspace, or a driver that ends long loops.
 
-    A call may take 1.25 * (input + grad_input, in the accumulator's type) + packed weights + 32 MiB; of the last, a backward's pass for
-    the input's gradient gets 12, others 20. Bit-identical gradients of the input may take twice that. What a forward leaves comes on top.
+    A call may take 1.25 * (input + grad_input, in the accumulator's type) + packed weights + 32 MiB. A backward's pass for weight and bias
+    gets 20 of the last, others 16: its two share most. The input's bit-identical may take twice that. What a forward leaves comes on top.
     """
     images = (2 if request.needs else 1) * prod(request.problem.shapes()["input"]) * accumulator_bytes(request.problem)
     times = 2 if request.deterministic and "input" in request.needs else 1
     used = sum(size for name, size in {**schedule.temporaries, **schedule.kept}.items() if not name.startswith(("packed_", "kept_")))
-    if used > times * (images * 5 // 4 + ((20 if request.needs <= {"weight", "bias"} else 12) << 20)):
+    if used > times * (images * 5 // 4 + ((20 if "weight" in request.needs else 16) << 20)):
         return "it would need more workspace than a call may take"
     turns = max(step.turns for step in schedule.in_order() if isinstance(step, Launch))
     if device.loop_limit is not None and turns > device.loop_limit:

@@ -9,15 +9,16 @@ rounds = [(f, out) for f in range(units * vec * 8 // 16 // (items // 32)) for ou
  *     grad_weight[o, c, tap] = sum over pixels p of the batch: sample[p][c at tap] * grad_output[o][p]
  *
  * Samples are the first factor of this product. They are halves by the forward's scale of their pixel and chunk, gradients by their pixel's.
- * What undoes both, factor / scale, is a power of two: the pixel's ratio is that over the block's largest, at most 1, and comes to the
- * samples on their way to the unit; the largest comes to the block's sums. offset and mask are for blocks whose factors halves can't hold.
+ * What undoes both, factor / scale, is a power of two: the pixel's ratio is that over the largest of a warp's block, at most 1, and comes to
+ * the samples on their way to the unit; the largest comes to the block's sums. (A warp's fragments are of one unit, and so of one scale.)
+ * offset and mask are for blocks whose factors halves can't hold.
  *
  * A work-group takes its pieces block by block, and all of its warps do the same. While a block is multiplied, STAGES - 1 behind it are on
  * their way to local memory, as they lie in global memory, and what the next block's ratios are made of becomes these. All meet at a barrier
  * for each block.
  *
  * Local memory, in rings of STAGES blocks: samples [UNITS][STEPS][KEPT_SIXTEEN], grads [PARTS][TILE_OUT][BLOCK] of halves; doubted [4],
- * whether a block has factors that halves can't hold; and the panel of those, see weight_again. */
+ * whether a block has factors that halves can't hold; the panel of those, see weight_again${"; arrived [STAGES], see bulk_copies" if hopper else ""}. */
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="run" file="weight_pieces.cl"/>\
 <%namespace name="kept" file="kept_samples.cl"/>\
@@ -49,7 +50,8 @@ ${kept.layout()}\
 static inline int unit_here(int first_unit, int unit) { return min(first_unit + unit, CHUNKS * TAPS - 1); }
 
 /* Where the samples of unit `unit` of a tile and a block begin. */
-static inline __global const uint4 *samples_of(__global const uint4 *restrict kept_samples, int unit, int group, int first_unit, index_t block, index_t end)
+static inline __global const uint4 *samples_of(
+    __global const uint4 *restrict kept_samples, int unit, int group, int first_unit, index_t block, index_t end)
 {
     return kept_samples + (KEPT_UNIT(group * CHUNKS * TAPS + unit_here(first_unit, unit), end) + block * (STEPS * KEPT_SIXTEEN)) * PARTS / 2;
 }
@@ -57,7 +59,8 @@ static inline __global const uint4 *samples_of(__global const uint4 *restrict ke
 /* What the ratios of a lane's two neighbouring pixels are made of: factors and scales. */
 typedef struct { uint factor[2], scale[2]; } operands_t;
 static inline operands_t read_operands(
-    __global const uint4 *restrict all_places, __global const float *restrict scales, int group, index_t block, index_t last_block, index_t end)
+    __global const uint4 *restrict all_places, __global const float *restrict scales, int group, index_t block, index_t last_block,
+    index_t end)
 {
     operands_t operands;
     const int pixel = MY_ITEM % (BLOCK / 2) * 2;
@@ -78,8 +81,8 @@ static inline uint of_lane(uint given, int lane)
     return got;
 }
 
-/* The ratios of a block, of the pixels that a lane has at each step and octet; and its largest product of factor, 2**15 and inverse scale,
- * infinite where that is in doubt. The largest scale is that of zeros, and of numbers below all that ratios tell apart. */
+/* The ratios of a block, of the pixels that a lane has at each step and octet; and its largest product of factor, 2**15 and inverse scale:
+ * infinite where that is in doubt, and no less than what an inverse is known of. */
 static inline float make_ratios(operands_t operands, uint *ratios)
 {
     float size[2];
@@ -87,17 +90,15 @@ static inline float make_ratios(operands_t operands, uint *ratios)
     for (int i = 0; i < 2; ++i) {
         const float factor = begun_largest(operands.factor[i]), scale = begun_largest(operands.scale[i]);
         const int holds = factor <= LARGEST_FACTOR && scale >= 0x1p15f / LARGEST_SAMPLE && scale <= 0x1p126f;
-        const float largest = scale < 0x1p126f ? 0x1p15f * inverse(scale) : 0.0f;
-        size[i] = holds ? factor * largest : INFINITY;
+        size[i] = holds ? factor * (0x1p15f * inverse(scale)) : INFINITY;
     }
-    const float most = as_float(largest_of_warp(as_uint(fmax(size[0], size[1]))));
-    const float by = inverse(fmax(most, LEAST));
-    const uint pair = two_halves(size[0] * by, size[1] * by);
+    const float most = fmax(as_float(largest_of_warp(as_uint(fmax(size[0], size[1])))), FLT_MIN);
+    const uint pair = two_halves(size[0] * inverse(most), size[1] * inverse(most));
     #pragma unroll
     for (int octet = 0; octet < BLOCK / 8; ++octet) ratios[octet] = of_lane(pair, octet * 4 + MY_ITEM % 4);
     return most;
 }
-static inline int in_doubt(float most) { return most != 0.0f && !(most >= LEAST && most <= MOST); }
+static inline int in_doubt(float most) { return most > MOST; }
 
 ## Block b, if the piece has it, begins to come to the rings' place for turn `turn`.
 <%def name="copy_block(b, turn)">\
@@ -161,7 +162,8 @@ ${run.first()}\
 % endif
 ${run.begin()}\
         const int tile_out = ${run.tile_out()};
-        __global const float *scales = kept_scales + (index_t)(group * CHUNKS + unit_here(first_unit, warp_fragment(t) / (UNIT / 16)) / TAPS) * end;
+        const int its_chunk = unit_here(first_unit, warp_fragment(t) / (UNIT / 16)) / TAPS;
+        __global const float *scales = kept_scales + (index_t)(group * CHUNKS + its_chunk) * end;
 % for b in range(stages - 1):
         ${copy_block(b, f"turn + {b}")}
 % endfor

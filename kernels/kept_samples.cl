@@ -1,10 +1,10 @@
 ## Samples that a forward leaves to the weight's pass: halves, times their pixel's scale for that chunk of channels, as a matrix unit's first
 ## factor (16 channels x 16 pixels) has them in registers. Pixels are in the order of strips; beyond the last are more of its samples.
 ##
-##     kept_samples [G][CHUNKS][TAPS][SIXTEENS(N * P)][VEC / 2][2][32] of kept_t: at [..][m][r][KEPT_LANE(i, j)], of each part, channels VEC * i + 2 * m
-##     and the next of a chunk, a word each, at pixels 8 * r + 2 * j and the next of 16, a half each
+##     kept_samples [G][CHUNKS][TAPS][SIXTEENS(N * P)][VEC / 2][2][32] of kept_t: at [..][m][r][KEPT_LANE(i, j)], of each part,
+##     channels VEC * i + 2 * m and the next of a chunk, a word each, at pixels 8 * r + 2 * j and the next of 16, a half each
 ##     kept_scales [G][CHUNKS][N * P]: these scales, powers of two that bring all taps' samples below 2**15; NaN where no half can hold a
-##     factor, and samples are NaN then
+##     factor, and samples are NaN then. A sample far below that is exact to 2**-40 of it
 ##
 ## What both sides know of them. Eight lanes of the forward have whole lines, and lanes of the matrix unit's order different banks. Needs VEC.
 <%def name="layout()">\

@@ -1,5 +1,6 @@
 <%page args="tile_out"/>\
-/* Hopper's matrix unit, wgmma: sums += samples x weights, 64 pixels a warpgroup of 4 warps, as matrix_nvidia has it.
+/* Hopper's matrix unit, wgmma: sums += samples x weights, 64 pixels a warpgroup of 4 warps, as matrix_nvidia has it; or what a kernel has in
+ * their places.
  *
  * What NVIDIA's OpenCL compiler doesn't assemble stands in PTX comments that begin with sm_90a; ptx.py brings it out. */
 

@@ -1,4 +1,4 @@
-/* reduce_weight_tiles: grad_weight from the segments that backward_weight_matrix summed, of each tile in the order of its pixels.
+/* reduce_weight_tiles: grad_weight from the segments that the weight's pass by matrix units summed, of each tile in the order of its pixels.
  *
  *     grad_weight[o, c, tap] = sum over the segments of its tile
  *

@@ -1,4 +1,5 @@
-## What backward_weight_matrix and backward_weight_wgmma have in common. Needs weight_tile, grad_octets, matrix_nvidia, scale.
+## What backward_weight_matrix, backward_weight_wgmma and backward_weight_sampled have in common.
+## Needs weight_tile, grad_octets, matrix_nvidia, scale.
 #define MY_ITEM ((int)get_local_id(0) % ITEMS) /* among those of the same job */
 #define PLANS ${plans}
 #define SAMPLES (PARTS * BLOCK * COLUMNS / 8)

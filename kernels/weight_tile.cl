@@ -1,4 +1,4 @@
-/* How backward_weight_matrix and backward_weight_wgmma cut grad_weight into tiles, and who has which of their sums.
+/* How backward_weight_matrix, backward_weight_wgmma and backward_weight_sampled cut grad_weight into tiles, and who has which of their sums.
  *
  * A unit is UNIT neighbouring channels of a group at one tap: 8 lanes of VEC. A tile is TILE_OUT outputs times UNITS units of a group, in the
  * order (chunk of channels, tap), so that the taps of a tile read the same pixels' same channels, which stay in the cache. With mma, warp w

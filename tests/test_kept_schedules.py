@@ -37,6 +37,7 @@ def test_matrix_units_share_samples_and_the_ring(unit: str, offset_groups: int, 
         (8, 128, 128, "float32", (128, 128)),  # 1152 columns are no multiple of 256
         (1, 256, 256, "float32", (128, 128)),  # few blocks for each compute unit
         (8, 64, 64, "float32", (64, 192)),
+        (8, 64, 24, "float32", (64, 192)),
     ],
 )
 def test_left_samples_get_large_tiles_where_they_fill_them(
