@@ -74,7 +74,7 @@ static inline operands_t read_operands(
 }
 
 /* What another lane of the warp has. */
-static inline uint of_lane(uint given, int lane)
+static inline uint of_lane_number(uint given, int lane)
 {
     uint got;
     asm volatile("shfl.sync.idx.b32 %0, %1, %2, 31, -1;" : "=r"(got) : "r"(given), "r"(lane));
@@ -95,7 +95,7 @@ static inline float make_ratios(operands_t operands, uint *ratios)
     const float most = fmax(as_float(largest_of_warp(as_uint(fmax(size[0], size[1])))), FLT_MIN);
     const uint pair = two_halves(size[0] * inverse(most), size[1] * inverse(most));
     #pragma unroll
-    for (int octet = 0; octet < BLOCK / 8; ++octet) ratios[octet] = of_lane(pair, octet * 4 + MY_ITEM % 4);
+    for (int octet = 0; octet < BLOCK / 8; ++octet) ratios[octet] = of_lane_number(pair, octet * 4 + MY_ITEM % 4);
     return most;
 }
 static inline int in_doubt(float most) { return most > MOST; }

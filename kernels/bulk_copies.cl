@@ -1,12 +1,5 @@
-## Copies from global to local memory by Hopper's copy engine: one work-item begins one, none is held up, and the matrix units see what came.
-/* Local memory as these instructions address it. */
-static inline uint local_address(__local const void *at)
-{
-    uint address;
-    asm("cvt.u32.u64 %0, %1;" : "=r"(address) : "l"(at));
-    return address;
-}
-
+## Copies from global to local memory by Hopper's copy engine: one work-item begins one, none is held up, and the matrix units see what came. Needs
+## matrix_hopper.
 /* A place that counts bytes which come, in turns: when so many have said what they expect, and all that has come, a turn is over. */
 static inline void begin_arrivals(__local ulong *arrived, uint expecting)
 {

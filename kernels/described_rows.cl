@@ -1,9 +1,7 @@
-## For wgmma, rows of pixels in halves. Needs BLOCK.
+## For wgmma, rows of pixels in halves. Needs BLOCK, matrix_hopper.
 /* Local memory as descriptors say it: address / 16, the steps / 16 between octets of pixels (where those don't change places) and between
  * eight rows, and in how many bytes octets change places. */
 static inline ulong described_rows(__local const uint4 *from, ulong way)
 {
-    uint address;
-    asm("cvt.u32.u64 %0, %1;" : "=r"(address) : "l"(from));
-    return (ulong)((address >> 4) & 0x3fffu) | 8ul << 16 | (ulong)BLOCK << 32 | way << 62;
+    return (ulong)((local_address(from) >> 4) & 0x3fffu) | 8ul << 16 | (ulong)BLOCK << 32 | way << 62;
 }

@@ -4,12 +4,18 @@
  *
  * What NVIDIA's OpenCL compiler doesn't assemble stands in PTX comments that begin with sm_90a; ptx.py brings it out. */
 
+/* Local memory as Hopper's instructions address it. */
+static inline uint local_address(__local const void *at)
+{
+    uint address;
+    asm("cvt.u32.u64 %0, %1;" : "=r"(address) : "l"(at));
+    return address;
+}
+
 /* Local memory as its descriptors say it: address / 16, then the steps / 16 between blocks of 8 places (128 bytes) and 8 columns (256). */
 static inline ulong described(__local const void *weights)
 {
-    uint address;
-    asm("cvt.u32.u64 %0, %1;" : "=r"(address) : "l"(weights));
-    return (ulong)((address >> 4) & 0x3fffu) | 8ul << 16 | 16ul << 32;
+    return (ulong)((local_address(weights) >> 4) & 0x3fffu) | 8ul << 16 | 16ul << 32;
 }
 
 /* What any wrote to local memory before a barrier the matrix units see from here on: said behind it, not where it was written, it waits for

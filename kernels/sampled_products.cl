@@ -1,6 +1,6 @@
 ## The products of a block by backward_weight_sampled: total += samples x grads times unscale, both from local memory; samples
 ## [UNITS][STEPS] see kept_samples, through registers, grads [part][output][octet of pixels, see OCTET_AT]. Needs weight_tile, grad_octets,
-## matrix_nvidia, kept_samples.
+## matrix_nvidia, kept_samples, weight_common.
 static inline uint times(uint halves, uint ratios)
 {
     uint product;
@@ -53,8 +53,7 @@ static inline void load_grads(__local const uint4 *grads, int part, int octet, i
     const int lane = MY_ITEM % 32;
     const int out = warp_out(MY_ITEM) + octet * 8 + lane / 16 * 8 + lane % 8;
     __local const uint4 *row = grads + (part * TILE_OUT + out) * (BLOCK / 8) + OCTET_AT(out, 2 * step + lane / 8 % 2);
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-        : "=r"(b[0]), "=r"(b[1]), "=r"(b[2]), "=r"(b[3]) : "l"(row) : "memory");
+    load_matrices(b, row);
 }
 
 /* All of a warp's products of a block. The unit truncates where it adds: some pixels are summed from zero, and then added by an ordinary

@@ -26,6 +26,13 @@ static inline uint4 load_now(__global const void *from)
 }
 static inline void keep_order(void) { asm volatile("bar.warp.sync -1;" ::: "memory"); }
 
+/* Four matrices of 8 x 8 halves, of rows of 16 bytes whose addresses come from 8 lanes each. */
+static inline void load_matrices(uint *to, __local const uint4 *row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+        : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "l"(row) : "memory");
+}
+
 /* Barriers of all work-items, and of those of one job. */
 static inline void common_barrier(void) { asm volatile("bar.sync 0;" ::: "memory"); }
 static inline void own_barrier(int job) { asm volatile("bar.sync %0, %1;" :: "r"(job), "n"(ITEMS) : "memory"); }

@@ -6,12 +6,7 @@
 #define STEPS (BLOCK / 16)
 #define COLUMN_AT(pixel, octet) ((octet) ^ ((pixel) % 8))
 
-/* Four matrices of 8 x 8 halves, of rows of 16 bytes whose addresses come from 8 lanes each: as they lie, or transposed. */
-static inline void load_matrices(uint *to, __local const uint4 *row)
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-        : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "l"(row) : "memory");
-}
+/* load_matrices, transposed. */
 static inline void load_transposed(uint *to, __local const uint4 *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
