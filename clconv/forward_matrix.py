@@ -152,7 +152,7 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     elements = splits * problem.out_pixels * problem.out_channels
     plans_left, samples_left = kept_plans(request), kept_samples(request, device)
     left = {**plans_left, **samples_left}
-    most = max(elements, sum(samples_left.values()) // 4)
+    most = max(elements, blocks * tile["tile_pixels"], sum(samples_left.values()) // 4)
     special = specialisation(problem) | {"wide": ring_wide(problem) or most >= 1 << 31}
     way: dict[str, Value] = {"unit": unit, "parts": parts(problem), "vec": _vec(problem), **dict(tile.sizes), "splits": splits}
     way |= {"planned": bool(plans_left), "sampled": bool(samples_left)}

@@ -36,7 +36,7 @@ typedef struct {
 </%def>\
 <%def name="finish_plans(of_tap)">\
 {
-            const int of_tap = ${of_tap};
+            const int of_tap = ${of_tap}, n = places[t % TILE_PIXELS].x, oy = its_pixel.x, ox = its_pixel.y;
             #pragma unroll
             for (int i = 0; i < PLANS_AT_ONCE; ++i) {
                 const int tap = of_tap, in_tile = i * STRIPES + across;
@@ -51,7 +51,11 @@ typedef struct {
 ## The plans of the tile's sample groups, of taps [begin, end).
 <%def name="make_plans(begin, end)">\
 {
-            const int past = ${end};
+            const int past = ${end}, n = places[t % TILE_PIXELS].x;
+            const index_t pixel = places[t % TILE_PIXELS].y;
+% if not planned:
+            const int oy = (int)pixel / out_width, ox = (int)pixel % out_width;
+% endif
             for (int i = (${begin}) * PLANS + t / TILE_PIXELS; i < past * PLANS; i += STRIPES) {
                 const int tap = i / PLANS, g = min(first_group + i % PLANS, SAMPLE_GROUPS - 1);
                 const int here = (PLAN_SET(tap) * PLANS + i % PLANS) * TILE_PIXELS + t % TILE_PIXELS;

@@ -98,8 +98,8 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
             if (tap == 0 && chunk > FIRST_CHUNK && chunk < END_CHUNK && new_plans(first_channel, chunk)) ${begin_plans()}
 % endif
 % if sampled:
-            if (tap == 0 && chunk < END_CHUNK && t % TEAM < min(end - first, (long)TEAM_PIXELS) && (int)get_group_id(1) % TILES == 0)
-                kept_scales[(index_t)(group * CHUNKS + chunk) * end + first + t % TEAM] = scales[plans * TEAM_PIXELS + t % TEAM];
+            if (tap == 0 && chunk < END_CHUNK && t % TEAM < real_pixels && (int)get_group_id(1) % TILES == 0)
+                kept_scales[(group * CHUNKS + chunk) * end + first + t % TEAM] = scales[plans * TEAM_PIXELS + t % TEAM];
 % endif
             fetch(ring, plan + tap * TEAM_PIXELS + pair_row, first_channel, min(chunk, END_CHUNK - 1), below, raw);
 % if not later:
@@ -184,8 +184,7 @@ ${kept.operands()}\
     __local int doubted[1];
 % endif
     const int t = (int)get_local_id(0);
-    const int team = t / TEAM;
-    const int late = team % 2;
+    const int team = t / TEAM, late = team % 2;
     const int lane = t % 32;
     const int row = t % TEAM / 32 * 16 + lane / LANES;
     const int pair_row = row / 2 * 2;
@@ -197,11 +196,12 @@ ${kept.operands()}\
     const int first_channel = group * GROUP_IN;
     const int below = (width + 1) * IN_CHANNELS;
     const int pixels = out_height * out_width;
-    const long first = (long)get_group_id(0) * TILE_PIXELS + team * TEAM_PIXELS;
-    const long end = (long)batch * pixels;
+    const index_t end = (index_t)batch * pixels;
+    const index_t first = (index_t)get_group_id(0) * TILE_PIXELS + team * TEAM_PIXELS;
+    const int real_pixels = (int)min(end - first, (index_t)TEAM_PIXELS); /* of the team's */
     const int steps = (END_CHUNK - FIRST_CHUNK) * TAPS;
 % if sampled:
-    const long its_16 = first / 16 + t % TEAM / 32; /* of the batch's pixels, those of this warp */
+    const index_t its_16 = first / 16 + t % TEAM / 32; /* of the batch's pixels, those of this warp */
     __global kept_t *kept = kept_samples + KEPT_UNIT((group * CHUNKS + FIRST_CHUNK) * TAPS, end) + its_16 * KEPT_SIXTEEN + KEPT_LANE(lane % 8, lane / 8);
     int leaving = (int)get_group_id(1) % TILES == 0 && its_16 < SIXTEENS(end) ? steps : 0; /* steps whose samples are left */
 % endif
@@ -227,7 +227,7 @@ ${kept.operands()}\
 
     ${fetch_weights()}
     if (late && ahead < steps) ${fetch_weights()}
-    if (t % TEAM < TEAM_PIXELS) places[t % TEAM] = place_of(min(first + t % TEAM, end - 1), out_height, out_width);
+    if (t % TEAM < TEAM_PIXELS) places[t % TEAM] = place_of(first + min(t % TEAM, real_pixels - 1), out_height, out_width);
     ${begin_plans()}
     ${fetch_corners()}
 % if later:

@@ -38,6 +38,7 @@ static inline void make_ring(
     const int image = (height + 1) * (width + 1);
     const long last = (long)width + 3 + (long)batch * image;
     const long first = (long)work_group * NEW_PIXELS;
+    const int new_pixels = (int)min(last - first, (long)NEW_PIXELS);
 
     const long pixel = first + mine - (width + 3);
     const int n = (int)(pixel / image);
@@ -45,7 +46,7 @@ static inline void make_ring(
     const int column = (int)(pixel % image) % (width + 1);
     const int inside = pixel >= 0 && n < batch && row < height && column < width;
     __global const bits_t *from = (__global const bits_t *)input + (inside ? ((index_t)n * CHANNELS * height + row) * width + column : 0);
-    __global word_t *to = (__global word_t *)ring;
+    __global word_t *to = (__global word_t *)ring + (index_t)first * (CHANNELS / PER_WORD);
     const index_t plane = (index_t)height * width;
 % if sizes:
     float pixel_most = 0.0f, block_least = INFINITY;
@@ -87,10 +88,9 @@ static inline void make_ring(
 % endif
         #pragma unroll
         for (int i = t; i < NEW_PIXELS * WORDS; i += ITEMS) {
-            const int c = i % WORDS;
-            const long at = first + i / WORDS;
-            if (at < last && (CHANNELS % BLOCK == 0 || begin + c * PER_WORD < CHANNELS))
-                to[(index_t)at * (CHANNELS / PER_WORD) + begin / PER_WORD + c] = tile[c * ROW + i / WORDS];
+            const int c = i % WORDS, p = i / WORDS;
+            if (p < new_pixels && (CHANNELS % BLOCK == 0 || begin + c * PER_WORD < CHANNELS))
+                to[p * (CHANNELS / PER_WORD) + begin / PER_WORD + c] = tile[c * ROW + p];
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
@@ -98,7 +98,7 @@ static inline void make_ring(
     if (doubt || block_least < pixel_most * as_float((127u - DOUBT_BITS) << 23)) doubted[mine] = 1;
     if (t < TILE_PIXELS) most_of[t] = pixel_most;
     barrier(CLK_LOCAL_MEM_FENCE);
-    if (t < NEW_PIXELS && first + t < last)
+    if (t < new_pixels)
         largest[first + t] = doubted[t] || doubted[t + 1] ? INFINITY : fmax(pixel_most, most_of[t + 1]);
 % endif
 }

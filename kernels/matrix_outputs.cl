@@ -26,7 +26,7 @@
 % endif
             #pragma unroll
             for (int r = 0; r < 2; ++r) {
-                if (first + row + 8 * r < end && out < GROUP_OUT) {
+                if (row + 8 * r < real_pixels && out < GROUP_OUT) {
                     const float value = total[4 * j + 2 * r + i]${" * %s[r]" % rows if rows else ""} * by;
 % if splits > 1:
                     to[r][(index_t)out * pixels] = value;

@@ -48,7 +48,7 @@ DEVICES = {
         replace(_CPU, name="server-cpu", vector_width=16, compute_units=384),
         replace(_GPU, name="sm_90", atomic_float32="nvidia_quads", atomic_float64="nvidia", local_memory=227 << 10,
                 atomic_int64="nvidia", matrix_units=UNITS),
-        replace(_GPU, name="sm_86", compute_units=84, local_memory=99 << 10, atomic_float64="nvidia", atomic_int64="nvidia",
+        replace(_GPU, name="sm_86", compute_units=84, atomic_float32="nvidia", atomic_float64="nvidia", atomic_int64="nvidia",
                 matrix_units=("mma",)),
         replace(_GPU, name="gfx90a", compute_units=104, max_work_group=256, max_work_items=(256, 256, 256), local_memory=64 << 10,
                 atomic_float32="amd", atomic_float64="amd", atomic_int64="khr", matrix_units=("mfma",)),

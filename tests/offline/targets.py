@@ -133,11 +133,11 @@ def nvidia(source: Source, name: str) -> Figures:
     cc1 = ["-mlink-builtin-bitcode", libclc(), "-target-cpu", name, "-target-feature", "+ptx80"]
     through = [word for argument in cc1 for word in ("-Xclang", argument)]
     _clang(source, "-O3", "-target", "nvptx64--nvidiacl", "-fgnu-keywords", *through, "-S", "-o", code)
-    # for sm_90a, as the driver does, which so takes more than 48 KiB of declared local memory
     rendered = source.file.read_text(encoding="utf-8")
-    text = _sized(Path(code).read_text(encoding="utf-8").replace(f".target {name}", f".target {name}a"), rendered).encode()
+    architecture = f"{name}a" if name == "sm_90" else name
+    text = _sized(Path(code).read_text(encoding="utf-8").replace(f".target {name}", f".target {architecture}"), rendered).encode()
     Path(code).write_bytes(brought_out(text) if hides(rendered) else text)
-    log = run([ptxas(), f"-arch={name}a", "-v", code, "-o", str(source.folder / "kernel.cubin")])
+    log = run([ptxas(), f"-arch={architecture}", "-v", code, "-o", str(source.folder / "kernel.cubin")])
     return {
         "simd": 32,
         "registers": _number(r"Used (\d+) registers", log),
@@ -200,6 +200,7 @@ TARGETS = (
     *(Target(name, (name,), amd, _clang_version) for name in ("gfx90a", "gfx942", "gfx1030", "gfx1100")),
     *(Target(name, (name,), intel, _intel_version) for name in ("dg2", "tgllp")),
     Target("sm_90", ("sm_90",), nvidia, _nvidia_version, may_spill=40),  # bytes, to fit registers; its driver is asked on the card
+    Target("sm_86", ("sm_86",), nvidia, _nvidia_version),
     Target("spirv", _CHECKED, spirv, _spirv_version),
     Target("lint", _CHECKED, lint, _clang_version, branches=True),
 )
