@@ -5,8 +5,8 @@ import re
 import pyopencl as cl
 
 _HOPPERS_LOCAL_MEMORY = 227 << 10
-"""Bytes that a kernel may declare where the driver assembles for sm_90a (measured). It states 48 KiB, which holds for arguments; for targets
-without that letter, Ampere's and Ada's among them, NVIDIA's assembler refuses more than the 48."""
+"""Bytes that a kernel may declare where the driver assembles for sm_90a (measured). It states 48 KiB, which holds for arguments; for
+targets without that letter, Ampere's and Ada's among them, NVIDIA's assembler refuses more than the 48."""
 
 _HIDDEN = re.compile(r"/\*(sm_\w+) (.*?)\*/")
 

@@ -35,7 +35,13 @@ def test_programs_without_hidden_instructions_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     ("capability", "units", "local_memory"),
-    [((7, 5), (), None), ((8, 6), ("mma",), None), ((8, 0), ("mma", "dmma"), None), ((9, 0), nvidia.UNITS, 227 << 10), ((12, 0), ("mma",), None)],
+    [
+        ((7, 5), (), None),
+        ((8, 6), ("mma",), None),
+        ((8, 0), ("mma", "dmma"), None),
+        ((9, 0), nvidia.UNITS, 227 << 10),
+        ((12, 0), ("mma",), None),
+    ],
 )
 def test_units_and_local_memory_by_capability(capability: tuple[int, int], units: tuple[str, ...], local_memory: int | None) -> None:
     assert nvidia.matrix_units(_device(*capability)) == units
