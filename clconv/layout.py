@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _STRIP = 16
 """Columns of a strip, see kernels/strips.cl."""
 
+_MOST_TILE_PIXELS = 256
+"""Of any kernel that reads or makes a ring: as far its count of pixels may go beyond the last."""
+
 _PLAN_BYTES = 16
 
 _PLANNED_CHANNELS = range(32, 64)
@@ -142,7 +145,7 @@ def refuses_ring(problem: Problem) -> str | None:
     """Why kernels that read a ring can't do a problem, if they can't."""
     below = (problem.width + 1) * problem.in_channels
     strip = _STRIP * problem.out_height
-    if max(ring_pixels(problem), below, problem.out_height * problem.out_width, strip) >= (1 << 31) - 1:
+    if max(ring_pixels(problem), below, problem.out_height * problem.out_width, strip) >= (1 << 31) - _MOST_TILE_PIXELS:
         return "it counts pixels, and the numbers in a row, in 32 bits"
     return None
 

@@ -36,7 +36,7 @@ typedef struct {
 </%def>\
 <%def name="finish_plans(of_tap)">\
 {
-            const int of_tap = ${of_tap}, n = places[t % TILE_PIXELS].x, oy = its_pixel.x, ox = its_pixel.y;
+            const int of_tap = ${of_tap};
             #pragma unroll
             for (int i = 0; i < PLANS_AT_ONCE; ++i) {
                 const int tap = of_tap, in_tile = i * STRIPES + across;
@@ -48,7 +48,7 @@ typedef struct {
             }
         }\
 </%def>\
-## The plans of the tile's sample groups, of taps [begin, end).
+## The plans of the tile's sample groups, of taps [begin, end). A pixel's place comes from local memory: in registers it would be spilled.
 <%def name="make_plans(begin, end)">\
 {
             const int past = ${end}, n = places[t % TILE_PIXELS].x;

@@ -143,8 +143,10 @@ ${plan.operands()}\
     const long first = (long)get_group_id(0) * TILE_PIXELS;
     const int real_pixels = (int)min((long)TILE_PIXELS, (long)batch * pixels - first);
     const long at = first + min(t % TILE_PIXELS, real_pixels - 1);
-    const int2 its_pixel = strip_pixel((int)(at % pixels), out_height, out_width);
-    if (t < TILE_PIXELS) places[t] = (int2)((int)(at / pixels), its_pixel.x * out_width + its_pixel.y);
+    const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+    const int n = (int)(at / pixels), oy = p.x, ox = p.y;
+    const index_t pixel = (index_t)oy * out_width + ox;
+    if (t < TILE_PIXELS) places[t] = (int2)(n, (int)pixel);
 
     for (int tile = 0; tile < GROUPS * TILES; ++tile) {
         const int group = tile / TILES;
@@ -159,10 +161,8 @@ ${plan.operands()}\
         int ahead = 0;
         barrier(CLK_LOCAL_MEM_FENCE);
         if (t == 0) doubted[0] = 0;
-        if (in_group == 0) {
-            const int2 of = places[t % TILE_PIXELS];
-            load_grad_halves(grad_output + ((index_t)of.x * OUT_CHANNELS + group * GROUP_OUT) * pixels + of.y, pixels, halves, unscaled, counted);
-        }
+        if (in_group == 0)
+            load_grad_halves(grad_output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels + pixel, pixels, halves, unscaled, counted);
         ${fetch_weights()}
         barrier(CLK_LOCAL_MEM_FENCE);
         if (isnan(unscaled[t % TILE_PIXELS] + dot_quad(own_unscale[0]${" + own_unscale[8]" if unit == "wgmma" else ""}, (float4)(1.0f)))) doubted[0] = 1;

@@ -117,7 +117,7 @@ fetch(ring, plan + tap * TEAM_PIXELS + pair_row + 8, first_channel, min(chunk, E
 <% left = "leaves, kept, " if sampled else "" %>\
 {
 % if sampled:
-            const int leaves = leaving-- > 0;
+            const int leaves = leaving && chunk < END_CHUNK;
 % endif
             sample_rows(raw, plan + tap * TEAM_PIXELS + pair_row, first_channel, chunk, 0, ${left}${into});
 % if rows_ahead == 2:
@@ -203,7 +203,7 @@ ${kept.operands()}\
 % if sampled:
     const index_t its_16 = first / 16 + t % TEAM / 32; /* of the batch's pixels, those of this warp */
     __global kept_t *kept = kept_samples + KEPT_UNIT((group * CHUNKS + FIRST_CHUNK) * TAPS, end) + its_16 * KEPT_SIXTEEN + KEPT_LANE(lane % 8, lane / 8);
-    int leaving = (int)get_group_id(1) % TILES == 0 && its_16 < SIXTEENS(end) ? steps : 0; /* steps whose samples are left */
+    const int leaving = (int)get_group_id(1) % TILES == 0 && its_16 < SIXTEENS(end);
 % endif
     __global const uint4 *stages = packed + ((index_t)get_group_id(1) * CHUNKS + FIRST_CHUNK) * TAPS * STAGE_VECS;
 

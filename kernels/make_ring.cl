@@ -36,14 +36,13 @@ static inline void make_ring(
     const int t = (int)get_local_id(0);
     const int mine = t % TILE_PIXELS;
     const int image = (height + 1) * (width + 1);
-    const long last = (long)width + 3 + (long)batch * image;
-    const long first = (long)work_group * NEW_PIXELS;
-    const int new_pixels = (int)min(last - first, (long)NEW_PIXELS);
+    const int first = work_group * NEW_PIXELS;
+    const int new_pixels = min(width + 3 + batch * image - first, NEW_PIXELS);
 
-    const long pixel = first + mine - (width + 3);
-    const int n = (int)(pixel / image);
-    const int row = (int)(pixel % image) / (width + 1);
-    const int column = (int)(pixel % image) % (width + 1);
+    const int pixel = first + mine - (width + 3);
+    const int n = pixel / image;
+    const int row = pixel % image / (width + 1);
+    const int column = pixel % image % (width + 1);
     const int inside = pixel >= 0 && n < batch && row < height && column < width;
     __global const bits_t *from = (__global const bits_t *)input + (inside ? ((index_t)n * CHANNELS * height + row) * width + column : 0);
     __global word_t *to = (__global word_t *)ring + (index_t)first * (CHANNELS / PER_WORD);
