@@ -10,15 +10,19 @@ import pyopencl as cl
 
 from clconv.execute import Runner
 from clconv.ring_and_weight import ring_and_weight
-from clconv.schedule import Fill, Launch, Schedule, Step
+from clconv.schedule import KEPT, Fill, Launch, Schedule, Step
 
 DEPENDS_ON = ("input", "offset", "mask", "weight")
 """The operands that all of it is made of."""
 
 
 def going_ahead(forward: Schedule, backward: Schedule) -> Schedule:
-    """A forward that does a backward's steps that are `ahead`, in its own first launch; where it can't, as it was."""
-    if not (len(backward.ahead) == 2 and len(forward.prepare) == 1 and forward.shared == backward.shared and len(forward.shared) == 1):
+    """A forward that does a backward's steps that are `ahead`, in its own first launch; where it can't, as it was.
+
+    Neither where it leaves neither samples nor plans: what it made ahead would have left the cache, which outweighs the launch.
+    """
+    alike = forward.shared == backward.shared and (len(forward.shared), len(forward.prepare), len(backward.ahead)) == (1, 1, 2)
+    if not alike or forward.temporaries.keys().isdisjoint(KEPT):
         return forward
     (ring,), (fore,), (back, zero) = forward.shared, forward.prepare, backward.ahead
     assert isinstance(ring, Launch) and isinstance(fore, Launch) and isinstance(back, Launch) and isinstance(zero, Fill)
