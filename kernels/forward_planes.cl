@@ -52,9 +52,12 @@ ${blocks.begin()}
                     __global acc_t *channels = panel + j * ROOM * TILE_PIXELS;
                     int c = 0;
 % for count in (4, 1):
-                    for (; c + ${count} <= RUN; c += ${count})
+                    for (; c + ${count} <= RUN; c += ${count}) {
+                        __global const data_t *plane = planes + (index_t)c * plane_size;
+                        __global const data_t *next = planes + (index_t)min(c + ${count}, RUN - ${count}) * plane_size;
                         for (int p = 0; p < real_pixels; p += VEC)
-                            sample_planes_${count}(samples + p / VEC, planes + (index_t)c * plane_size, plane_size, channels + c * TILE_PIXELS + p);
+                            sample_planes_${count}(samples + p / VEC, plane, next, plane_size, channels + c * TILE_PIXELS + p);
+                    }
 % endfor
                 }
                 for (int tile = 0; tile < TILES; ++tile) {

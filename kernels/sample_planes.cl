@@ -65,9 +65,11 @@ static inline ${real}2 load_pair(__global const data_t *p)
 }
 
 % endif
-## channels[c][..] = scale * B at VEC places, for `count` channels, their planes and rows of the panel one after another.
+## channels[c][..] = scale * B at VEC places, for `count` channels, their planes and rows of the panel one after another. What as many
+## from `next` on read at these places is fetched ahead, for one place of 8: its neighbours' lies there too, or others fetch it.
 <%def name="sampler(count)">\
-static inline void sample_planes_${count}(const samples_t *samples, __global const data_t *plane, index_t plane_size, __global acc_t *channels)
+static inline void sample_planes_${count}(
+    const samples_t *samples, __global const data_t *plane, __global const data_t *next, index_t plane_size, __global acc_t *channels)
 {
 % for c in range(count):
     vec_t ${", ".join("sum_%d_%d" % (c, half) for half in range(2 if pairs else 1))};
@@ -75,6 +77,11 @@ static inline void sample_planes_${count}(const samples_t *samples, __global con
 % for row in range(2 if pairs else 1):
     {
         const int *first = samples->first[${row}];
+% for c in range(count):
+% for lane in range(0, vec, 8):
+        FETCH(next + ${c} * plane_size + first[${lane}]);
+% endfor
+% endfor
 % for half in range(2 if pairs else 1):
         {
             const lanes_t is_corner = samples->is_corner[${row}][${half}];
