@@ -2,11 +2,22 @@
 
 import re
 
+import numpy as np
 import pyopencl as cl
 
-_HOPPERS_LOCAL_MEMORY = 227 << 10
-"""Bytes that a kernel may declare where the driver assembles for sm_90a (measured). It states 48 KiB, which holds for arguments; for
-targets without that letter, Ampere's and Ada's among them, NVIDIA's assembler refuses more than the 48."""
+_HOPPER = (9, 0)
+_LOCAL_MEMORY = {(7, 0): 96, (7, 5): 64, (8, 0): 163, (8, 6): 99, (8, 7): 163, (8, 9): 99, _HOPPER: 227, (10, 0): 227, (12, 0): 99}
+"""KiB that a work-group may have, by compute capability (CUDA's programming guide). The driver states 48, which holds for arguments."""
+
+_PROBE = """
+__kernel void probe(__global int *numbers)
+{
+    __local int all[%d];
+    all[numbers[0]] = numbers[1];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    numbers[2] = all[numbers[0]];
+}
+"""
 
 _HIDDEN = re.compile(r"/\*(sm_\w+) (.*?)\*/")
 
@@ -23,8 +34,29 @@ def capability(handle: cl.Device) -> tuple[int, int] | None:
 
 
 def local_memory(handle: cl.Device) -> int | None:
-    """Bytes that a kernel may declare, where that is known to be more than the driver says."""
-    return _HOPPERS_LOCAL_MEMORY if capability(handle) == (9, 0) else None
+    """Bytes that a kernel may declare, where that is known to be more than the driver says.
+
+    NVIDIA's assembler, offline, takes more than 48 KiB for sm_90a and its like, and refuses it for Ampere. Hopper's driver was measured,
+    others are tried.
+    """
+    found = capability(handle) or (0, 0)
+    most = _LOCAL_MEMORY.get(found, 0) << 10
+    return most if most and (found == _HOPPER or has_local_memory(handle, most)) else None
+
+
+def has_local_memory(handle: cl.Device, size: int) -> bool:
+    """Whether a kernel that declares so many bytes of local memory can be built, and run."""
+    numbers = np.array([size // 4 - 1, 42, 0], np.int32)
+    try:
+        context = cl.Context([handle])
+        kernel = cl.Kernel(cl.Program(context, _PROBE % (size // 4)).build(), "probe")
+        buffer = cl.Buffer(context, cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR, hostbuf=numbers)
+        queue = cl.CommandQueue(context)
+        kernel(queue, (1,), None, buffer)
+        cl.enqueue_copy(queue, numbers, buffer)
+    except cl.Error:
+        return False
+    return bool(numbers[2] == 42)
 
 
 def matrix_units(handle: cl.Device) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
-"""What is known of NVIDIA's driver, and what is done to its programs; no device is needed."""
+"""What is known of NVIDIA's driver, and what is done to its programs; no device of NVIDIA's is needed."""
 
 from types import SimpleNamespace
 from typing import Any
 
+import pyopencl as cl
 import pytest
 
 from clconv import nvidia
+from clconv.device import Device
 
 PTX = b""".version 9.0
 .target sm_90, texmode_independent
@@ -34,18 +36,37 @@ def test_programs_without_hidden_instructions_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capability", "units", "local_memory"),
-    [
-        ((7, 5), (), None),
-        ((8, 6), ("mma",), None),
-        ((8, 0), ("mma", "dmma"), None),
-        ((9, 0), nvidia.UNITS, 227 << 10),
-        ((12, 0), ("mma",), None),
-    ],
+    ("capability", "units"), [((7, 5), ()), ((8, 6), ("mma",)), ((8, 0), ("mma", "dmma")), ((9, 0), nvidia.UNITS), ((12, 0), ("mma",))]
 )
-def test_units_and_local_memory_by_capability(capability: tuple[int, int], units: tuple[str, ...], local_memory: int | None) -> None:
+def test_units_by_capability(capability: tuple[int, int], units: tuple[str, ...]) -> None:
     assert nvidia.matrix_units(_device(*capability)) == units
-    assert nvidia.local_memory(_device(*capability)) == local_memory
+
+
+@pytest.mark.parametrize(("capability", "most"), [((7, 5), 64), ((8, 6), 99), ((8, 0), 163), ((11, 9), None)])
+@pytest.mark.parametrize("has", [True, False])
+def test_local_memory_is_what_a_kernel_was_seen_to_have(
+    capability: tuple[int, int], most: int | None, has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def tried(handle: Any, size: int) -> bool:
+        asked.append(size)
+        return has
+
+    monkeypatch.setattr(nvidia, "has_local_memory", tried)
+    assert nvidia.local_memory(_device(*capability)) == (most << 10 if most and has else None)
+    assert asked == ([most << 10] if most else [])
+    assert nvidia.local_memory(_device(9, 0)) == 227 << 10
+
+
+def test_a_kernel_has_the_local_memory_that_it_declares(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.handle is not None and nvidia.has_local_memory(device.handle, 16 << 10)
+
+    def refused(self: Any) -> None:
+        raise cl.RuntimeError("uses too much shared data")
+
+    monkeypatch.setattr(cl.Program, "build", refused)
+    assert not nvidia.has_local_memory(device.handle, 16 << 10)
 
 
 def test_other_devices_have_neither() -> None:
