@@ -27,7 +27,7 @@ _STRIP = 16
 """Columns of a strip, see kernels/strips.cl."""
 
 _MOST_TILE_PIXELS = 256
-"""Of any kernel that reads or makes a ring: as far its count of pixels may go beyond the last."""
+"""No tile has more: so far a kernel may count pixels beyond a ring's last."""
 
 _PLAN_BYTES = 16
 

@@ -127,7 +127,8 @@ def _sized(ptx: str, rendered: str) -> str:
 def nvidia(source: Source, name: str) -> Figures:
     """Compile to PTX with clang, whose front end isn't NVIDIA's (it must be told to know `asm`), and assemble that with ptxas.
 
-    clang doesn't say how many work-items a group has, which is how many registers each may have; NVIDIA's compiler does.
+    clang doesn't say how many work-items a group has, which is how many registers each may have; NVIDIA's compiler does. For Hopper that
+    assembles for sm_90a, which takes more than 48 KiB of declared local memory.
     """
     code = str(source.folder / "kernel.ptx")
     cc1 = ["-mlink-builtin-bitcode", libclc(), "-target-cpu", name, "-target-feature", "+ptx80"]
