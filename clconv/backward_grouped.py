@@ -1,5 +1,6 @@
 """The backward passes for few channels a group, down to depthwise: a work-item has all outputs of its channels to itself."""
 
+from collections.abc import Mapping
 from itertools import product
 from math import gcd
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from clconv.bias import bias_steps
 from clconv.fixed import NOT_FIXED, fixed_sums, is_fixed, refuses_fixed
 from clconv.layout import refuses_ring, ring_first, ring_last, ring_wide
 from clconv.problem import Problem
+from clconv.ring_and_weight import ring_and_weight
 from clconv.row_sums import PARTIAL_BYTES
 from clconv.schedule import (
     Fill,
@@ -126,16 +128,20 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     before: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     temporaries: dict[str, int] = {}
+    joined: Mapping[tuple[Step, ...], Launch] = {}
     if needs & {"offset", "mask"}:
-        transpose, temporaries = ring_last(problem, device)
-        shared = (transpose,)
+        make_ring, temporaries = ring_last(problem, device)
+        shared = (make_ring,)
     atomic, vec = atomic_add(problem, device) or "cas", _vec(problem)
     fixed = fixed_sums(problem, device) if is_fixed(request) else None
     if fixed:
         before, after, temporaries = fixed.before, fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
         transpose, ring = ring_first(problem, device)
-        before, after, temporaries = (Fill("scratch"),), (transpose,), temporaries | ring
+        zeros = Fill("scratch", ring["scratch"])
+        before, after, temporaries = (zeros,), (transpose,), temporaries | ring
+        if shared and zeros.size % 16 == 0:
+            joined = ring_and_weight(make_ring, zeros=zeros)
     way: dict[str, Value] = {
         "atomic": atomic,
         **NOT_FIXED,
@@ -164,7 +170,7 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         (items,),
         _data_turns(request, device, tile),
     )
-    return Schedule("grouped", tile, (*before, launch, *after), temporaries, shared)
+    return Schedule("grouped", tile, (*before, launch, *after), temporaries, shared, joined=joined)
 
 
 def _data_turns(request: Request, device: "Device", tile: Tile) -> int:

@@ -20,7 +20,8 @@ __kernel void probe(__global int *numbers)
 """
 
 _HIDDEN = re.compile(r"/\*(sm_\w+) (.*?)\*/")
-
+_ENTRY = re.compile(r"/\*entry (.*?)\*/")
+_SIZE = re.compile(r"^\.reqntid .*$", re.MULTILINE)
 
 UNITS = ("wgmma", "mma", "dmma", "dmma16")
 """Ways to the matrix units: Hopper's and Ampere's of halves, Ampere's and Hopper's of float64."""
@@ -75,7 +76,12 @@ def hides(source: str) -> bool:
 
 
 def brought_out(ptx: bytes) -> bytes:
-    """A program of NVIDIA's, which is PTX text, with the instructions that its comments hide, for the target that they name."""
+    """A program of NVIDIA's, which is PTX text, with the instructions that its comments hide, for the target that they name.
+
+    And with what they say of its entry, behind the work-group's size.
+    """
     text = ptx.rstrip(b"\0").decode()
     target = next(iter(_HIDDEN.findall(text)))[0]
-    return re.sub(r"\.target sm_\w+", f".target {target}", _HIDDEN.sub(r"\2", text)).encode()
+    directives = dict.fromkeys(_ENTRY.findall(text))
+    text = _SIZE.sub("\n".join((r"\g<0>", *directives)), _HIDDEN.sub(r"\2", text))
+    return re.sub(r"\.target sm_\w+", f".target {target}", text).encode()

@@ -26,7 +26,7 @@ def ring_and_weight(
     """
     parts = {name: part for name, part in (("ring", transpose), ("fore", fore), ("back", back)) if part}
     arguments = {name: dict(part.kernel.arguments) for name, part in parts.items()}
-    items = arguments["fore" if fore else "back"]["items"]
+    (items,) = {part["items"] for part in arguments.values()}
     assert isinstance(items, int)
     way: dict[str, Value] = dict(_UNUSED)
     for part in arguments.values():

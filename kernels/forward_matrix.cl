@@ -46,7 +46,7 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 <%include file="matrix.cl"/>
 <%include file="matrix_nvidia.cl"/>
 % if unit == "wgmma":
-<%include file="matrix_hopper.cl"/>
+<%include file="matrix_hopper.cl" args="roomy=planned and not sampled"/>
 % endif
 #define TILE_PIXELS ${tile_pixels}
 #define TEAM 128

@@ -1,8 +1,9 @@
-<%page args="tile_out"/>\
+<%page args="tile_out, roomy=False"/>\
 /* Hopper's matrix unit, wgmma: sums += samples x weights, 64 pixels a warpgroup of 4 warps, as matrix_nvidia has it; or what a kernel has in
  * their places.
  *
- * What NVIDIA's OpenCL compiler doesn't assemble stands in PTX comments that begin with sm_90a; ptx.py brings it out. */
+ * What NVIDIA's OpenCL compiler doesn't assemble stands in PTX comments that begin with sm_90a, or with entry where it is said of the whole
+ * kernel; nvidia.py brings it out. */
 
 /* Local memory as Hopper's instructions address it. */
 static inline uint local_address(__local const void *at)
@@ -22,8 +23,12 @@ static inline ulong described(__local const void *weights)
  * nothing that was fetched since. */
 static inline void see_written(void) { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
+% if roomy:
+/* The kernel has registers as if for one work-group a multiprocessor: the assembler would have it do with fewer, so that more may fit. */
+% endif
+<% entry = "/*entry .minnctapersm 1*/" if roomy else "" %>\
 /* What was written to registers is seen by the products that follow. */
-static inline void begin_products(void) { asm volatile("/*sm_90a wgmma.fence.sync.aligned; */" ::: "memory"); }
+static inline void begin_products(void) { asm volatile("/*sm_90a wgmma.fence.sync.aligned; */${entry}" ::: "memory"); }
 static inline void close_products(void) { asm volatile("/*sm_90a wgmma.commit_group.sync.aligned; */" ::: "memory"); }
 
 <% sums = tile_out // 2 %>\

@@ -7,7 +7,9 @@ names = ("VEC", "LANES", "UNIT", "CHUNK", "STEPS", "CHUNKS", "PARTS", "LOW_SCALE
     "MATRIX_LANE", "MATRIX_PLACE", "MATRIX_CHANNEL", "MATRIX_WEIGHT", "PACKED_COLUMNS", "PACKED_DEPTH", "PACKED_FROM", "PACKED_STAGE", "DEPTH")
 %>\
 <%include file="types.cl"/>
+% if fore or back:
 <%include file="channels.cl"/>
+% endif
 #define ITEMS ${items}
 #define DOUBT_BITS ${doubt_bits}
 % if ring:
@@ -15,7 +17,9 @@ names = ("VEC", "LANES", "UNIT", "CHUNK", "STEPS", "CHUNKS", "PARTS", "LOW_SCALE
 #define TILE_PIXELS ${tile_pixels}
 <%include file="make_ring.cl"/>
 % endif
+% if fore or back:
 <%include file="combined.cl"/>
+% endif
 % if fore:
 <%include file="matrix.cl"/>
 <%include file="packed_outputs.cl"/>
@@ -34,9 +38,11 @@ names = ("VEC", "LANES", "UNIT", "CHUNK", "STEPS", "CHUNKS", "PARTS", "LOW_SCALE
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void ring_and_weight(
 % if ring:
-    __global const data_t *restrict input, __global data_t *restrict ring, __global float *restrict largest,
+    __global const data_t *restrict input, __global data_t *restrict ring, ${"__global float *restrict largest," if sizes else ""}
 % endif
+% if fore or back:
     __global const data_t *restrict weight,
+% endif
 % if fore:
     __global half *restrict packed, __global float *restrict unscale,
 % endif
@@ -47,20 +53,26 @@ void ring_and_weight(
     __global uint4 *restrict zeroed, long quads,
 % endif
 % if ring:
-    int batch, int height, int width, int ring_groups,
+    int batch, int height, int width, int ring_groups${"," if fore or back else ")"}
 % endif
+% if fore or back:
     int ${"fore_groups, int back_groups" if fore and back else "fore_groups" if fore else "back_groups"})
+% endif
 {
 % if ring:
     __local word_t tile[WORDS * ROW];
+% if sizes:
     __local float most_of[ROWS * TILE_PIXELS];
     __local int doubted[TILE_PIXELS];
 % endif
+% endif
+% if fore or back:
     __local float4 all[ITEMS];
+% endif
     int work_group = (int)get_group_id(0);
 % if ring:
     if (work_group < ring_groups) {
-        make_ring(work_group, tile, most_of, doubted, input, ring, largest, batch, height, width);
+        make_ring(work_group, tile, ${"most_of, doubted, " if sizes else ""}input, ring, ${"largest, " if sizes else ""}batch, height, width);
         return;
     }
     work_group -= ring_groups;

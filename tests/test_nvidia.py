@@ -12,11 +12,18 @@ from clconv.device import Device
 PTX = b""".version 9.0
 .target sm_90, texmode_independent
 .address_size 64
+.entry kernel(
+)
+.reqntid 256, 1, 1
+{
 // begin inline asm
 /*sm_90a wgmma.fence.sync.aligned; */
 // end inline asm
 mov.u32 %r1, 0; /* plain */
 /*sm_90a wgmma.wait_group.sync.aligned 1; */
+/*entry .minnctapersm 1*/
+/*entry .minnctapersm 1*/
+}
 \0\0"""
 
 
@@ -28,6 +35,7 @@ def test_hidden_instructions_are_brought_out_for_their_target() -> None:
     text = nvidia.brought_out(PTX).decode()
     assert ".target sm_90a, texmode_independent" in text
     assert "\nwgmma.fence.sync.aligned; \n" in text and "\nwgmma.wait_group.sync.aligned 1; \n" in text
+    assert ")\n.reqntid 256, 1, 1\n.minnctapersm 1\n{" in text
     assert "/* plain */" in text and "sm_90a wgmma" not in text and not text.endswith("\0")
 
 
