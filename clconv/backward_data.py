@@ -113,7 +113,7 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     if is_fixed(request):
         fixed = fixed_sums(problem, device)
         launch = _samples(problem, request.needs & GRADIENTS, device, tile, "cas", fixed)
-        return Schedule("plain", tile, (*fixed.before, launch, *fixed.after), fixed.temporaries)
+        return Schedule("plain", tile, (*fixed.zeros, *fixed.before, launch, *fixed.after), fixed.temporaries)
     atomic = atomic_add(problem, device) or "cas"
     launch = _samples(problem, request.needs & GRADIENTS, device, tile, atomic)
     if "input" not in request.needs:

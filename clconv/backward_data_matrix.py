@@ -161,20 +161,19 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     problem, needs = request.problem, request.needs & {"input", "offset", "mask"}
     pack, packed = _pack(unit, problem, tile)
     shared: tuple[Launch, ...] = ()
-    before: tuple[Step, ...] = (pack,)
+    before: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     temporaries = dict(packed)
     if needs & {"offset", "mask"}:
         transpose, ring = ring_last(problem, device, DOUBT_BITS[parts(problem)])  # as the weight's pass has it
         shared, temporaries = (transpose,), temporaries | ring
     fixed = fixed_sums(problem, device) if is_fixed(request) else None
-    zeros = None
+    zeros: tuple[Fill, ...] = ()
     if fixed:
-        before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
+        zeros, before, after, temporaries = fixed.zeros, fixed.before, fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
         transpose, ring = ring_first(problem, device, 0 if _keeps_plans(unit, problem) else _sample(problem))
-        zeros = Fill("scratch", ring["scratch"])
-        before, after, temporaries = (*before, zeros), (transpose,), temporaries | ring
+        zeros, after, temporaries = (Fill("scratch", ring["scratch"]),), (transpose,), temporaries | ring
     joined = ring_and_weight(shared[0], back=pack, zeros=zeros) if shared else {}
     if zeros:  # where a forward has left the ring, or none is read
         joined |= ring_and_weight(None, back=pack, zeros=zeros)
@@ -207,8 +206,8 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
         (ceil_div(problem.out_pixels, tile["tile_pixels"]) * items, _splits(tile)),
         (items, 1),
     )
-    ahead = () if fixed else before
-    return Schedule(unit, tile, (*before, launch, *after), temporaries, shared, joined=joined, ahead=ahead)
+    ahead: tuple[Step, ...] = () if fixed else (pack, *zeros)
+    return Schedule(unit, tile, (pack, *zeros, *before, launch, *after), temporaries, shared, joined=joined, ahead=ahead)
 
 
 def _pack(unit: str, problem: Problem, tile: Tile) -> tuple[Launch, dict[str, int]]:

@@ -106,7 +106,7 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         shared, temporaries = (transpose,), temporaries | ring
     fixed = fixed_sums(problem, device) if is_fixed(request) else None
     if fixed:
-        before, after, temporaries = (*before, *fixed.before), fixed.after, temporaries | fixed.temporaries
+        before, after, temporaries = (*before, *fixed.zeros, *fixed.before), fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
         transpose, ring = ring_first(problem, device)
         before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring

@@ -1,6 +1,5 @@
 """The backward passes for few channels a group, down to depthwise: a work-item has all outputs of its channels to itself."""
 
-from collections.abc import Mapping
 from itertools import product
 from math import gcd
 from typing import TYPE_CHECKING
@@ -124,24 +123,22 @@ def _data_supports(request: Request, device: "Device") -> str | None:
 
 def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     problem, needs = request.problem, request.needs & {"input", "offset", "mask"}
-    shared: tuple[Step, ...] = ()
+    shared: tuple[Launch, ...] = ()
     before: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     temporaries: dict[str, int] = {}
-    joined: Mapping[tuple[Step, ...], Launch] = {}
     if needs & {"offset", "mask"}:
-        make_ring, temporaries = ring_last(problem, device)
-        shared = (make_ring,)
+        transpose, temporaries = ring_last(problem, device)
+        shared = (transpose,)
     atomic, vec = atomic_add(problem, device) or "cas", _vec(problem)
     fixed = fixed_sums(problem, device) if is_fixed(request) else None
+    zeros: tuple[Fill, ...] = ()
     if fixed:
-        before, after, temporaries = fixed.before, fixed.after, temporaries | fixed.temporaries
+        zeros, before, after, temporaries = fixed.zeros, fixed.before, fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
         transpose, ring = ring_first(problem, device)
-        zeros = Fill("scratch", ring["scratch"])
-        before, after, temporaries = (zeros,), (transpose,), temporaries | ring
-        if shared and zeros.size % 16 == 0:
-            joined = ring_and_weight(make_ring, zeros=zeros)
+        zeros, after, temporaries = (Fill("scratch", ring["scratch"]),), (transpose,), temporaries | ring
+    joined = ring_and_weight(shared[0], zeros=zeros) if shared and zeros else {}
     way: dict[str, Value] = {
         "atomic": atomic,
         **NOT_FIXED,
@@ -170,7 +167,7 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         (items,),
         _data_turns(request, device, tile),
     )
-    return Schedule("grouped", tile, (*before, launch, *after), temporaries, shared, joined=joined)
+    return Schedule("grouped", tile, (*zeros, *before, launch, *after), temporaries, shared, joined=joined)
 
 
 def _data_turns(request: Request, device: "Device", tile: Tile) -> int:

@@ -18,6 +18,7 @@ from clconv.schedule import (
     ceil_div,
     lanes,
     present,
+    round_up,
     sizes,
     specialisation,
     storage,
@@ -40,8 +41,12 @@ NOT_FIXED: dict[str, Value] = {"integers": "carry", "fixed_bits": 0, "few_weight
 
 @dataclass(frozen=True, slots=True)
 class FixedSums:
-    """The steps before and after the kernel that sums, the temporaries, its buffers in order, and its template arguments."""
+    """The steps before and after the kernel that sums, the temporaries, its buffers in order, and its template arguments.
 
+    `zeros` come first, of 16 bytes each a whole number.
+    """
+
+    zeros: tuple[Fill, ...]
     before: tuple[Step, ...]
     after: tuple[Step, ...]
     temporaries: dict[str, int]
@@ -73,10 +78,10 @@ def fixed_sums(problem: Problem, device: "Device") -> FixedSums:
     pixels, channels = ring_pixels(problem), problem.in_channels
     wide = ring_wide(problem)
     temporaries = {
-        "grad_sums": 8 * pixels * channels,
-        "grad_marks": 4 * pixels * ceil_div(channels, 16),
+        "grad_sums": round_up(8 * pixels * channels, 16),
+        "grad_marks": round_up(4 * pixels * ceil_div(channels, 16), 16),
         "grad_norms": 4 * problem.out_pixels,
-        "grad_reach": 8 * pixels * problem.sample_groups,
+        "grad_reach": round_up(8 * pixels * problem.sample_groups, 16),
         "grad_ways": pixels * problem.sample_groups,
         "grad_scales": 4 * channels,
     }
@@ -85,9 +90,8 @@ def fixed_sums(problem: Problem, device: "Device") -> FixedSums:
         "weight_units": _units(problem), "fixed_block": _block(problem), "corners": 4 if problem.offset_groups else 1, "atomic": "cas",
     }  # fmt: skip
     size = 1 << (lanes(device, 256).bit_length() - 1)
-    zeros = tuple(Fill(name) for name in ("grad_sums", "grad_marks", "grad_reach"))
-    bounds = (_weight(problem, size), _norms(problem, size), _reach(problem, size), _ways(problem, size, way))
-    before: tuple[Step, ...] = (*zeros, *bounds)
+    zeros = tuple(Fill(name, temporaries[name]) for name in ("grad_sums", "grad_marks", "grad_reach"))
+    before = (_weight(problem, size), _norms(problem, size), _reach(problem, size), _ways(problem, size, way))
     tile, tile_channels = min(64, size), 32
     arguments: dict[str, Value] = {
         **way, "channels": channels, "sample_channels": channels // problem.sample_groups, "tile_pixels": tile,
@@ -104,7 +108,7 @@ def fixed_sums(problem: Problem, device: "Device") -> FixedSums:
         (size, 1),
         3 * ceil_div(tile * tile_channels, size),
     )
-    return FixedSums(before, (first,), temporaries, ("grad_ways", "grad_scales", "grad_sums", "grad_marks"), way)
+    return FixedSums(zeros, before, (first,), temporaries, ("grad_ways", "grad_scales", "grad_sums", "grad_marks"), way)
 
 
 def _weight(problem: Problem, size: int) -> Launch:

@@ -27,7 +27,7 @@ def going_ahead(forward: Schedule, backward: Schedule) -> Schedule:
     (ring,), (fore,), (back, zero) = forward.shared, forward.prepare, backward.ahead
     assert isinstance(ring, Launch) and isinstance(fore, Launch) and isinstance(back, Launch) and isinstance(zero, Fill)
     made = {name: size for name, size in backward.temporaries.items() if name in (*back.buffers, zero.buffer)}
-    joined = {**ring_and_weight(ring, fore=fore, back=back, zeros=zero), **forward.joined, **backward.joined}
+    joined = {**ring_and_weight(ring, fore=fore, back=back, zeros=(zero,)), **forward.joined, **backward.joined}
     return replace(forward, shared=(ring, back, zero), temporaries={**forward.temporaries, **made}, joined=joined)
 
 

@@ -76,7 +76,7 @@ def ring_first(problem: Problem, device: "Device", block: int = 0) -> tuple[Laun
     }  # fmt: skip
     scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
     blocks = ceil_div(problem.batch * problem.height * problem.width, tile), ceil_div(problem.in_channels, tile_channels)
-    temporary = {"scratch": ring_pixels(problem) * problem.in_channels * accumulator_bytes(problem)}
+    temporary = {"scratch": round_up(ring_pixels(problem) * problem.in_channels * accumulator_bytes(problem), 16)}
     kernel = Kernel.of("ring_first", arguments)
     turns = 2 * ceil_div(tile * tile_channels, size)
     return Launch(kernel, (*temporary, "grad_input"), scalars, (blocks[0] * size, blocks[1]), (size, 1), turns), temporary

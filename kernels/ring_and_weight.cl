@@ -1,7 +1,7 @@
 /* ring_and_weight: what ${" and ".join(what for what, there in (("ring_last", ring), ("pack_weight_matrix", fore), ("pack_weight_back", back)) if there)} do, in one launch: none waits for another, and small
  * layers wait for launches.
  *
- * Buffers as there${", and zeroed [quads], which is set to zero" if zeros else ""}. Each job has work-groups of its own, in this order. */
+ * Buffers as there${", and zeroed [quads] of 16 bytes, which are set to zero" if zeros else ""}. Each job has work-groups of its own, in this order. */
 <%
 names = ("VEC", "LANES", "UNIT", "CHUNK", "STEPS", "CHUNKS", "PARTS", "LOW_SCALE", "LEAST_HIGH", "TILE_OUT", "TILES", "STAGE", "MATRIX_STEP",
     "MATRIX_LANE", "MATRIX_PLACE", "MATRIX_CHANNEL", "MATRIX_WEIGHT", "PACKED_COLUMNS", "PACKED_DEPTH", "PACKED_FROM", "PACKED_STAGE", "DEPTH")
@@ -34,6 +34,15 @@ names = ("VEC", "LANES", "UNIT", "CHUNK", "STEPS", "CHUNKS", "PARTS", "LOW_SCALE
 <%include file="matrix_back.cl" args="unit=back_unit"/>
 <%include file="make_packed.cl" args="name='pack_channels'"/>
 % endif
+% if zeros:
+#define FILLED (ITEMS * ${quads}) /* quads that a work-group sets to zero */
+
+static inline void fill(int work_group, __global uint4 *zeroed, long quads)
+{
+    const long first = (long)work_group * FILLED + (long)get_local_id(0);
+    for (long i = first; i < min(first + FILLED, quads); i += ITEMS) zeroed[i] = (uint4)(0);
+}
+% endif
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void ring_and_weight(
@@ -49,9 +58,12 @@ void ring_and_weight(
 % if back:
     __global half *restrict packed_back, __global float *restrict unscale_back,
 % endif
-% if zeros:
-    __global uint4 *restrict zeroed, long quads,
-% endif
+% for n in range(zeros):
+    __global uint4 *restrict zeroed${n},
+% endfor
+% for n in range(zeros):
+    long quads${n},
+% endfor
 % if ring:
     int batch, int height, int width, int ring_groups${"," if fore or back else ")"}
 % endif
@@ -91,8 +103,12 @@ void ring_and_weight(
     }
     work_group -= back_groups;
 % endif
-% if zeros:
-    const long first = (long)work_group * (ITEMS * ${quads}) + (long)get_local_id(0);
-    for (long i = first; i < min(first + ITEMS * ${quads}, quads); i += ITEMS) zeroed[i] = (uint4)(0);
-% endif
+% for n in range(zeros):
+    const int groups${n} = (int)((quads${n} + FILLED - 1) / FILLED);
+    if (work_group < groups${n}) {
+        fill(work_group, zeroed${n}, quads${n});
+        return;
+    }
+    work_group -= groups${n};
+% endfor
 }

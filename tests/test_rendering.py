@@ -77,8 +77,9 @@ def _uses(kernel: Kernel, argument: str) -> bool:
 @across_kernels
 def test_arguments_that_are_used_change_the_source(name: str) -> None:
     """What a template asks for is there to be written: else two programs would be compiled for one source."""
-    found = list(kernels()[name])
-    for argument, _ in found[0].arguments:
+    every = kernels()[name]
+    for argument in {argument: None for kernel in every for argument, _ in kernel.arguments}:
+        found = [kernel for kernel in every if argument in dict(kernel.arguments)]
         if _uses(found[0], argument):
             values = {dict(kernel.arguments)[argument] for kernel in found}
             others = list(_others(found, argument, values))
