@@ -167,7 +167,7 @@ def _data_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         (items,),
         _data_turns(request, device, tile),
     )
-    return Schedule("grouped", tile, (*zeros, *before, launch, *after), temporaries, shared, joined=joined)
+    return Schedule("grouped", tile, (*zeros, *before, launch, *after), temporaries, shared, joined=joined, ahead=() if fixed else zeros)
 
 
 def _data_turns(request: Request, device: "Device", tile: Tile) -> int:

@@ -19,16 +19,19 @@ DEPENDS_ON = ("input", "offset", "mask", "weight")
 def going_ahead(forward: Schedule, backward: Schedule) -> Schedule:
     """A forward that does a backward's steps that are `ahead`, in its own first launch; where it can't, as it was.
 
-    Neither where it leaves neither samples nor plans: what it made ahead would have left the cache, which outweighs the launch.
+    Neither where it leaves neither samples nor plans, but packs a weight: what it made ahead would have left the cache, which outweighs the
+    launch.
     """
-    alike = forward.shared == backward.shared and (len(forward.shared), len(forward.prepare), len(backward.ahead)) == (1, 1, 2)
-    if not alike or forward.temporaries.keys().isdisjoint(KEPT):
+    leaves = not forward.temporaries.keys().isdisjoint(KEPT) or not forward.prepare
+    if forward.shared != backward.shared or len(forward.shared) != 1 or not backward.ahead or not leaves:
         return forward
-    (ring,), (fore,), (back, zero) = forward.shared, forward.prepare, backward.ahead
-    assert isinstance(ring, Launch) and isinstance(fore, Launch) and isinstance(back, Launch) and isinstance(zero, Fill)
-    made = {name: size for name, size in backward.temporaries.items() if name in (*back.buffers, zero.buffer)}
-    joined = {**ring_and_weight(ring, fore=fore, back=back, zeros=(zero,)), **forward.joined, **backward.joined}
-    return replace(forward, shared=(ring, back, zero), temporaries={**forward.temporaries, **made}, joined=joined)
+    (ring,), fore = forward.shared, forward.prepare[0] if forward.prepare else None
+    *back, zero = backward.ahead
+    pack = back[0] if back else None
+    assert isinstance(ring, Launch) and not isinstance(fore, Fill) and not isinstance(pack, Fill) and isinstance(zero, Fill)
+    made = {name: size for name, size in backward.temporaries.items() if name == zero.buffer or (pack and name in pack.buffers)}
+    joined = {**ring_and_weight(ring, fore=fore, back=pack, zeros=(zero,)), **forward.joined, **backward.joined}
+    return replace(forward, shared=(ring, *backward.ahead), temporaries={**forward.temporaries, **made}, joined=joined)
 
 
 def relieved(schedule: Schedule, forward: Schedule) -> Schedule:

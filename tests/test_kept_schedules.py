@@ -72,6 +72,18 @@ def test_matrix_units_share_plans_and_the_ring(unit: str) -> None:
         assert schedules.backward(frozenset(problem.operands())).workspace_bytes > backward.workspace_bytes
 
 
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_few_channels_a_group_leave_the_ring_and_zeros(deterministic: bool) -> None:
+    """With sums in fixed point only the ring."""
+    problem = problem_of((8, 64, 50, 76), (64, 4, 3, 3), 1, padding=1, mask=True)
+    schedules = Schedules(problem, deterministic, DEVICES["sm_90"], dict.fromkeys(PASSES, "grouped"))
+    forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
+    names = [step.kernel.name for step in forward.in_order() if isinstance(step, Launch)]
+    assert names == ["ring_last" if deterministic else "ring_and_weight", "forward_grouped"]
+    assert "input_ring" not in backward.temporaries and ("scratch" in forward.temporaries) != deterministic
+    assert any(isinstance(step, Fill) for step in backward.steps) == deterministic
+
+
 def test_what_a_forward_left_is_large_enough() -> None:
     """Some gradients' pass may have another tile than that of all, for tiles are measured for each: it makes anew what it needs more of."""
     problem, device = problem_of((1, 64, 64, 64), (32, 64, 3, 3), 1, padding=1, mask=True), DEVICES["sm_90"]
