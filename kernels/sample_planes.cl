@@ -24,6 +24,12 @@ typedef struct {
     real, whole = ("double", "long") if accumulator == "float64" else ("float", "int")
     def alternate(a, b, first):
         return ", ".join("%s.s%x, %s.s%x" % (a, lane, b, lane) for lane in range(first, first + vec // 2))
+    base, each = {"float32": ("ulong", 1), "float64": ("double", 2)}.get(dtype, ("uint", 1))
+    def joined(values, width):
+        """One vector, put together by twos: of all at once compilers make a row of shuffles, each of which waits for the one before."""
+        if len(values) == 1:
+            return values[0]
+        return joined(["(%s%d)(%s, %s)" % (base, 2 * width, *two) for two in zip(values[::2], values[1::2])], 2 * width)
 %>\
 static inline void keep_samples(samples_t *samples, sample_lanes_t s, vec_t scale, int plane_size)
 {
@@ -53,14 +59,27 @@ static inline void keep_samples(samples_t *samples, sample_lanes_t s, vec_t scal
 }
 
 % if pairs:
-static inline ${real}2 load_pair(__global const data_t *p)
+/* The two elements at p, as they lie. */
+static inline ${base}${"" if each == 1 else each} load_pair(__global const data_t *p)
+{
+% if dtype == "float32":
+    return as_ulong(vload2(0, p));
+% elif dtype == "float64":
+    return vload2(0, p);
+% else:
+    return as_uint(vload2(0, (__global const ushort *)p));
+% endif
+}
+
+/* VEC / 2 pairs as numbers. */
+static inline vec_t numbers(${base}${"" if vec * each == 2 else vec * each // 2} pairs)
 {
 % if dtype == "float16":
-    return vload_half2(0, p);
+    return vload_half${vec}(0, (const half *)&pairs);
 % elif dtype == "bfloat16":
-    return as_float2(convert_uint2(vload2(0, p)) << 16);
+    return as_float${vec}(convert_uint${vec}(as_ushort${vec}(pairs)) << 16);
 % else:
-    return vload2(0, p);
+    return as_${real}${vec}(pairs);
 % endif
 }
 
@@ -90,9 +109,10 @@ static inline void sample_planes_${count}(
 <%
     lanes = range(half * vec // 2, (half + 1) * vec // 2) if pairs else range(vec)
     load = "load_pair(plane + %d * plane_size + first[%d])" if pairs else "load_data(plane, %d * plane_size + first[%d])"
-    values = ", ".join(load % (c, lane) for lane in lanes)
+    values = [load % (c, lane) for lane in lanes]
+    together = "numbers(%s)" % joined(values, each) if pairs else "(vec_t)(%s)" % ", ".join(values)
 %>\
-            sum_${c}_${half} ${"+=" if row else "="} weight * as_${real}${vec}(as_${whole}${vec}((vec_t)(${values})) & is_corner);
+            sum_${c}_${half} ${"+=" if row else "="} weight * as_${real}${vec}(as_${whole}${vec}(${together}) & is_corner);
 % endfor
         }
 % endfor
