@@ -85,7 +85,7 @@ static inline vec_t numbers(${base}${"" if vec * each == 2 else vec * each // 2}
 
 % endif
 ## channels[c][..] = scale * B at VEC places, for `count` channels, their planes and rows of the panel one after another. What as many
-## from `next` on read at these places is fetched ahead, for one place of 8: its neighbours' lies there too, or others fetch it.
+## from `next` on read at these places is fetched ahead, for one place of many: its neighbours' lies there too, or others fetch it.
 <%def name="sampler(count)">\
 static inline void sample_planes_${count}(
     const samples_t *samples, __global const data_t *plane, __global const data_t *next, index_t plane_size, __global acc_t *channels)
@@ -97,7 +97,7 @@ static inline void sample_planes_${count}(
     {
         const int *first = samples->first[${row}];
 % for c in range(count):
-% for lane in range(0, vec, 8):
+% for lane in range(0, vec, {"float64": 4, "float32": 8}.get(dtype, 16)):
         FETCH(next + ${c} * plane_size + first[${lane}]);
 % endfor
 % endfor
