@@ -74,13 +74,13 @@ def test_bounds(case: Case, margin: int, device: Device, monkeypatch: pytest.Mon
     arrays["grad_output"][0, 0, 0, 0] = np.inf
     arrays["grad_output"][..., 1] = 0
     sums = fixed.fixed_sums(problem, device)
-    wanted = {"fixed_norms", "fixed_reach"}
-    steps = [step for step in sums.before if (step.kernel.name in wanted if isinstance(step, Launch) else step.buffer == "grad_reach")]
+    zeros = [fill for fill in sums.zeros if fill.buffer == "grad_reach"]
+    bounds = [step for step in sums.before if isinstance(step, Launch) and step.kernel.name in {"fixed_norms", "fixed_reach"}]
     flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
     buffers = {name: cl.Buffer(queue.context, flags, hostbuf=array) for name, array in arrays.items()}
     for name in ("grad_norms", "grad_reach"):
         buffers[name] = allocate(queue.context, queue.device, name, sums.temporaries[name])
-    run(steps, queue, buffers)
+    run([*zeros, *bounds], queue, buffers)
     norms = np.empty((problem.batch, problem.out_height, problem.out_width), np.float32)
     reach = np.empty((problem.sample_groups, ring_pixels(problem), 2), np.float32)
     cl.enqueue_copy(queue, norms, buffers["grad_norms"])
