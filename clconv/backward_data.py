@@ -1,6 +1,6 @@
 """The variants of the backward pass for input, offset and mask, which share every sample."""
 
-from math import prod
+from math import gcd, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from clconv.device import Device
 
 GRADIENTS = frozenset({"input", "offset", "mask"})
+
+_SUMS_BYTES = 12 << 20
+"""What sums of the gradients of offset and mask may take, beside half of what the input does, before tasks become fewer for it."""
 
 
 def _input_sum(problem: Problem) -> tuple[str, dict[str, int]]:
@@ -167,29 +170,64 @@ def _block_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     if "input" in needs:
         transpose, last = channels_first(problem, bands, device)
         after, temporaries = (transpose,), temporaries | last
-    parts = problem.in_channels // problem.sample_groups // run.size
-    for name in sorted(needs & {"offset", "mask"}) if parts > 1 else ():
+    task_chunks = _task_chunks(problem, tile, device)
+    parts = _parts(problem, chunk_runs * task_chunks, device)
+    for name in sorted(needs & _partial(problem, parts, device)):
         count = prod(problem.shapes()[name])
         after = (*after, reduction(f"partial_{name}", f"grad_{name}", problem.dtype_of(name), parts, count, device))
         temporaries = temporaries | {f"partial_{name}": parts * count * accumulator_bytes(problem)}
-    tasks = problem.batch * problem.in_channels // (chunk_runs * run.size) * bands
+    tasks = problem.batch * problem.in_channels // (chunk_runs * run.size) // task_chunks * bands
     slice_elements = tile["tile_pixels"] * (problem.group_out + round_up(chunk_runs * run.room, width))
     count, scratch = threads(tasks, slice_elements, problem, device)
-    launch = _block_launch(request, tile, parts, count, device)
+    launch = _block_launch(request, tile, task_chunks, count, device)
     return Schedule("block", tile, (pack, launch, *after), temporaries | scratch, shared)
 
 
-def _block_launch(request: Request, tile: Tile, parts: int, count: int, device: "Device") -> Launch:
+def _shared_runs(problem: Problem, device: "Device") -> int:
+    """Runs that share an offset."""
+    return problem.in_channels // problem.sample_groups // Run.of(problem, device).size
+
+
+def _parts(problem: Problem, task_runs: int, device: "Device") -> int:
+    """How many sums of an offset's gradient there are, where each task of so many runs owns one."""
+    runs = _shared_runs(problem, device)
+    return runs // gcd(runs, task_runs)
+
+
+def _partial(problem: Problem, parts: int, device: "Device") -> frozenset[str]:
+    """Gradients that aren't summed in place: they have several parts, or several runs and storage that sums would be rounded to."""
+    rounded = frozenset(name for name in ("offset", "mask") if problem.dtype_of(name) != problem.accumulator)
+    return frozenset({"offset", "mask"}) if parts > 1 else rounded if _shared_runs(problem, device) > 1 else frozenset()
+
+
+def _task_chunks(problem: Problem, tile: Tile, device: "Device") -> int:
+    """Chunks that a task takes one after another: as many as keep the threads busy, more where sums would take too much memory."""
+    chunks = problem.in_channels // Run.of(problem, device).size // tile["chunk_runs"]
+    shapes, size = problem.shapes(), accumulator_bytes(problem)
+    most = _SUMS_BYTES + prod(shapes["input"]) * size // 2
+
+    def cost(count: int) -> tuple[int, int, int]:
+        parts = _parts(problem, tile["chunk_runs"] * count, device)
+        sums = sum(parts * prod(shapes[name]) * size for name in _partial(problem, parts, device) & shapes.keys())
+        turns = ceil_div(problem.batch * chunks // count * tile["bands"], device.compute_units) * count
+        return max(most, sums), turns, -count
+
+    return min((count for count in range(1, chunks + 1) if chunks % count == 0), key=cost)
+
+
+def _block_launch(request: Request, tile: Tile, task_chunks: int, count: int, device: "Device") -> Launch:
     problem, needs = joined(request.problem, device), request.needs & GRADIENTS
+    parts = _parts(problem, tile["chunk_runs"] * task_chunks, device)
+    partial = _partial(problem, parts, device)
     wanted = {f"needs_{name}": name in needs for name in sorted(GRADIENTS)}
     beyond = wide(problem, device, tile["bands"]) or parts * prod(problem.shapes().get("offset", ())) >= 1 << 31
     arguments = {
-        **dict(tile.sizes), "narrow": narrow(request.problem, device), **Run.of(problem, device).arguments, "parts": parts, **wanted,
+        **dict(tile.sizes), "narrow": narrow(request.problem, device), **Run.of(problem, device).arguments,
+        "task_chunks": task_chunks, "part_runs": _shared_runs(problem, device) // parts, "partial": " ".join(sorted(partial)), **wanted,
         **specialisation(problem), "wide": beyond,
     }  # fmt: skip
     reads = ("input_last",) if needs & {"offset", "mask"} else ()
-    small = "partial" if parts > 1 else "grad"
-    writes = {"input": "grad_input_last", "offset": f"{small}_offset", "mask": f"{small}_mask"}
+    writes = {"input": "grad_input_last"} | {name: f"{'partial' if name in partial else 'grad'}_{name}" for name in ("offset", "mask")}
     results = tuple(writes[name] for name in ("input", "offset", "mask") if name in needs)
     buffers = ("grad_output", *reads, *present(problem, "offset", "mask"), "packed_weight_data", *results, "scratch")
     return Launch(Kernel.of("backward_data_block", arguments, FLUSH_DENORMALS), buffers, sizes(problem), (count,), (1,))

@@ -8,12 +8,13 @@
  * last [N][C / RUN][H * W + 1][ROOM], grad_last [BANDS][N][C / RUN][H * W + 1][ROOM] of acc_t, see run, channels_last, channels_first: what
  * falls outside the image is added to the pixel behind it. packed of acc_t, see pack_weight_data or, for narrow groups,
  * pack_weight_narrow; offset [N][G][K][2][P], mask [N][G][K][P], grad_output [N][O][P] as the caller has them.
- * grad_offset [PARTS][N][G][K][2][P] and grad_mask [PARTS][N][G][K][P]: where a sample group has several runs, each writes its part, of
- * acc_t, and the kernel reduce adds them in order; else they are the results.
+ * grad_offset [PARTS][N][G][K][2][P] and grad_mask [PARTS][N][G][K][P]: the runs of a task that share offsets are added to its part. Where
+ * there are several parts, or storage would round sums, parts are of acc_t, and the kernel reduce adds them in order.
  * scratch [work-items][SLICE] of acc_t: grad_output's tile [GROUP_OUT][TILE_PIXELS], column [TILE_PIXELS][COLUMNS].
  *
- * A task is one image, one chunk of channels, and a band of blocks of TILE_PIXELS pixels: it owns these channels of its band's grad_last,
- * so its adds need no atomics. A work-item is a thread and takes task after task; it walks over the blocks and all taps. */
+ * A task is one image, TASK_CHUNKS chunks of channels, and a band of blocks of TILE_PIXELS pixels: it owns these channels of its band's
+ * grad_last, so its adds need no atomics. A work-item is a thread and takes task after task, each chunk after chunk; it walks over blocks
+ * and all taps. */
 <%namespace name="samples" file="places.cl"/>\
 <%namespace name="vector" file="vector.cl"/>\
 <%include file="types.cl"/>
@@ -35,11 +36,15 @@
 #define BANDS ${bands}
 #define COLUMNS ${"RUN" if narrow else "((CHUNK_RUNS * ROOM + TILE - 1) / TILE * TILE)"}
 #define SLICE (TILE_PIXELS * (GROUP_OUT + COLUMNS))
-#define PARTS (SAMPLE_CHANNELS / RUN)
+#define TASK_CHUNKS ${task_chunks}
+#define TASKS (CHUNKS / TASK_CHUNKS) /* of an image's band */
+#define PART_RUNS ${part_runs}
+#define PARTS (SAMPLE_CHANNELS / RUN / PART_RUNS)
 <%
     wanted = needs_offset or needs_mask
     corners = range(4 if offset_groups else 1)
-    small = lambda name: "acc_t" if parts > 1 else name + "_t"
+    small = lambda name: "acc_t" if name in partial.split() else name + "_t"
+    added = lambda name: name in partial.split() or part_runs > 1
 %>\
 /* Takes a run's columns at `lanes` pixels through their samples: adds to the corners' gradients, by weights that hold the mask already,
  * and dots columns and corners. Of each dot the WIDTH elements are left that its vectors are summed to: dots[corner][lane][WIDTH]. */
@@ -102,15 +107,29 @@ static inline vec_t sum_dots(const acc_t *dots)
 }
 
 % for name in ("offset",) * needs_offset + ("mask",) * needs_mask:
-static inline void store_${name}_lanes(__global ${small(name)} *p, index_t at, vec_t value, int lanes)
+/* To what a part's runs before have left, unless this is its first. */
+static inline void store_${name}_lanes(__global ${small(name)} *p, index_t at, vec_t value, int lanes, int first)
 {
+% if added(name):
     if (lanes == VEC) {
-        ${"STORE_VEC(value, 0, p + at)" if parts > 1 else "store_%s_vec(p, at, value)" % name};
+        STORE_VEC(first ? value : value + LOAD_VEC(0, p + at), 0, p + at);
         return;
     }
+% else:
+    (void)first;
+    if (lanes == VEC) {
+        store_${name}_vec(p, at, value);
+        return;
+    }
+% endif
     acc_t values[VEC];
     STORE_VEC(value, 0, values);
-    for (int lane = 0; lane < lanes; ++lane) ${"p[at + lane] = values[lane]" if parts > 1 else "store_%s(p, at + lane, values[lane])" % name};
+    for (int lane = 0; lane < lanes; ++lane)
+% if added(name):
+        p[at + lane] = first ? values[lane] : values[lane] + p[at + lane];
+% else:
+        store_${name}(p, at + lane, values[lane]);
+% endif
 }
 
 % endfor
@@ -147,10 +166,11 @@ void backward_data_block(
     __global acc_t *tile = scratch + (index_t)get_global_id(0) * SLICE;
     __global acc_t *column = tile + GROUP_OUT * TILE_PIXELS;
 
-    for (int task = (int)get_global_id(0); task < batch * CHUNKS * BANDS; task += (int)get_global_size(0)) {
+    const int tasks = batch * TASKS * BANDS, threads = (int)get_global_size(0);
+    for (int turn = 0, task = (int)get_global_id(0); task < tasks; task = (int)get_global_id(0) + ++turn / TASK_CHUNKS * threads) {
         const int band = task % BANDS;
-        const int n = task / BANDS / CHUNKS;
-        const int first_run = task / BANDS % CHUNKS * CHUNK_RUNS;
+        const int n = task / BANDS / TASKS;
+        const int first_run = (task / BANDS % TASKS * TASK_CHUNKS + turn % TASK_CHUNKS) * CHUNK_RUNS;
         const int group = first_run * RUN / GROUP_IN;
         const index_t image_run = n * (IN_CHANNELS / RUN) + first_run;
 % if needs_input:
@@ -206,14 +226,15 @@ void backward_data_block(
 % if wanted:
                         vec_t dot[CORNERS];
                         for (int i = 0; i < CORNERS; ++i) dot[i] = sum_dots(dots + i * VEC * WIDTH);
-                        const index_t at = ((index_t)((first_run + r) % PARTS) * batch * SAMPLE_GROUPS * TAPS + ENTRY(g)) * pixels;
+                        const int part = (first_run + r) / PART_RUNS % PARTS, first = (first_run + r) % PART_RUNS == 0;
+                        const index_t at = ((index_t)part * batch * SAMPLE_GROUPS * TAPS + ENTRY(g)) * pixels;
 % endif
 % if needs_offset:
-                        store_offset_lanes(grad_offset, 2 * at + first_pixel + p, scale * blend_dy_lanes(s, dot), lanes);
-                        store_offset_lanes(grad_offset, 2 * at + pixels + first_pixel + p, scale * blend_dx_lanes(s, dot), lanes);
+                        store_offset_lanes(grad_offset, 2 * at + first_pixel + p, scale * blend_dy_lanes(s, dot), lanes, first);
+                        store_offset_lanes(grad_offset, 2 * at + pixels + first_pixel + p, scale * blend_dx_lanes(s, dot), lanes, first);
 % endif
 % if needs_mask:
-                        store_mask_lanes(grad_mask, at + first_pixel + p, blend_lanes(s, dot), lanes);
+                        store_mask_lanes(grad_mask, at + first_pixel + p, blend_lanes(s, dot), lanes, first);
 % endif
                     }
                 }
