@@ -110,10 +110,13 @@ class Run:
 
 
 def narrow(problem: Problem, device: "Device") -> int:
-    """Channels of a group, where vectors hold several groups with as many outputs and the same samples; else 0. See kernels/narrow.cl."""
+    """Channels of a group, where vectors hold whole groups of at most 8, with as many outputs and the same samples; else 0.
+
+    See kernels/narrow.cl: each channel of a group costs a permutation, which with 16 is more than a product of rows does.
+    """
     size, vec = problem.group_in, vector(problem, device)
     shared = problem.in_channels // problem.sample_groups
-    return size if size == problem.group_out and 2 * size <= vec and vec % size == 0 and shared % vec == 0 else 0
+    return size if size == problem.group_out and size <= 8 and vec % size == 0 and shared % vec == 0 else 0
 
 
 def joined(problem: Problem, device: "Device") -> Problem:

@@ -1,4 +1,4 @@
-/* Products of groups so narrow that a vector holds several: column j takes the NARROW columns of its own group alone, so that nothing of
+/* Products of groups so narrow that a vector holds whole ones: column j takes the NARROW columns of its own group alone, so that nothing of
  * another group, no NaN either, comes near it. Such groups are joined to groups of a run. Needs vector and run.
  *
  *     spread_i(v)[j] = v[j / NARROW * NARROW + i] */

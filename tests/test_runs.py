@@ -55,6 +55,8 @@ def test_sums_pad_outputs_and_channels_little(outputs: int, tile: tuple[int, int
 def test_narrow_groups_are_joined() -> None:
     depthwise = problem_of((1, 96, 9, 9), (96, 1, 3, 3))
     assert narrow(depthwise, CPU) == 1 and joined(depthwise, CPU).group_in == Run.of(joined(depthwise, CPU), CPU).size == 48
+    of_8 = problem_of((1, 96, 9, 9), (96, 8, 3, 3), dtypes={"input": "float64"})
+    assert narrow(of_8, CPU) == 8 and joined(of_8, CPU).group_in == 48
     for other in (
         problem_of((1, 96, 9, 9), (96, 16, 3, 3)),
         problem_of((1, 96, 9, 9), (192, 1, 3, 3)),
