@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import log2
 from pathlib import Path
@@ -125,13 +125,16 @@ class Trial:
 
 
 def known(which: str, request: Request, device: "Device") -> Iterator[Choice]:
-    """What was measured to be fastest for a request: by the user, then in the shipped defaults. Neither needs to be legal here."""
+    """What was measured to be fastest for a request: by the user, then in the shipped defaults. Neither needs to be legal here.
+
+    On CPUs what was measured in the accumulator's type stands for half types: their kernels copy the input to that, and differ in little else.
+    """
     if os.environ.get("CLCONV_TUNED") == "0":
         return
     key = Key.of(which, request)
+    keys = dict.fromkeys((key, replace(key, dtype=request.problem.accumulator) if device.kind == "cpu" else key))
     for choices in (_fastest(user_file(), Machine.of(device)), *map(_shipped, architectures(device))):
-        if key in choices:
-            yield choices[key]
+        yield from (choices[key] for key in keys if key in choices)
 
 
 def user_file() -> Path:

@@ -206,7 +206,7 @@ void backward_data_block(
                         const int lanes = min(VEC, real_pixels - p);
                         const sample_lanes_t s = ${samples.here("g")};
                         const vec_t scale = ${samples.scale("g")};
-                        ${samples.fetch("g")}
+                        ${samples.fetch_next("g")}
                         samples_t samples;
                         keep_samples(&samples, s, scale, outside);
                         for (int i = 0; i < CORNERS; ++i) samples.weight[i].all = scale * corner_weight_lanes(s, i);
@@ -214,6 +214,15 @@ void backward_data_block(
                         acc_t dots[CORNERS * VEC * WIDTH];
                         for (int j = lanes * WIDTH; j < VEC * WIDTH; ++j)
                             for (int i = 0; i < CORNERS; ++i) dots[i * VEC * WIDTH + j] = ACC(0.0);
+                        const int part = (first_run + r) / PART_RUNS % PARTS, first = (first_run + r) % PART_RUNS == 0;
+                        const index_t at = ((index_t)part * batch * SAMPLE_GROUPS * TAPS + ENTRY(g)) * pixels;
+% endif
+% if needs_offset:
+                        FETCH(grad_offset + 2 * at + first_pixel + p);
+                        FETCH(grad_offset + 2 * at + pixels + first_pixel + p);
+% endif
+% if needs_mask:
+                        FETCH(grad_mask + at + first_pixel + p);
 % endif
                         through_samples(
 % if wanted:
@@ -226,8 +235,6 @@ void backward_data_block(
 % if wanted:
                         vec_t dot[CORNERS];
                         for (int i = 0; i < CORNERS; ++i) dot[i] = sum_dots(dots + i * VEC * WIDTH);
-                        const int part = (first_run + r) / PART_RUNS % PARTS, first = (first_run + r) % PART_RUNS == 0;
-                        const index_t at = ((index_t)part * batch * SAMPLE_GROUPS * TAPS + ENTRY(g)) * pixels;
 % endif
 % if needs_offset:
                         store_offset_lanes(grad_offset, 2 * at + first_pixel + p, scale * blend_dy_lanes(s, dot), lanes, first);

@@ -29,6 +29,7 @@
 #define CHUNK (CHUNK_RUNS * RUN)
 #define CHUNKS (IN_CHANNELS / CHUNK)
 #define BANDS ${bands}
+<% rounded = bands == 1 and dtype != accumulator %>\
 % if narrow:
 #define COLUMNS RUN
 #define ROWS NARROW
@@ -83,6 +84,7 @@ void backward_weight_block(
                 for (int p = 0; p < real_pixels; p += VEC) {
                     samples_t samples;
                     keep_samples(&samples, ${samples.here("run * RUN / SAMPLE_CHANNELS")}, ${samples.scale("run * RUN / SAMPLE_CHANNELS")}, outside);
+                    ${samples.fetch_ahead("run * RUN / SAMPLE_CHANNELS")}
                     sample_run(&samples, image, panel + p * COLUMNS + r * ROOM, COLUMNS);
                 }
             }
@@ -106,14 +108,22 @@ void backward_weight_block(
             }
 % endif
         }
-        for (int o = 0; o < ${"NARROW" if narrow else "GROUP_OUT"}; ++o)
+        for (int o = 0; o < ${"NARROW" if narrow else "GROUP_OUT"}; ++o) {
+            __global const acc_t *row = sums + o * COLUMNS;
+% if rounded:
+            /* Vectors of halves: to round one alone takes compilers a dozen instructions. */
+            for (int c = 0; c < COLUMNS; c += VEC) store_data_vec((__global data_t *)tile, c, LOAD_VEC(0, row + c));
+% endif
             for (int c = 0; c < CHUNK; ++c) {
-                const index_t at = FACTOR(o, c) * TAPS + tap;
-% if bands > 1:
-                grad_weight[(index_t)band * OUT_CHANNELS * ${"NARROW" if narrow else "GROUP_IN"} * TAPS + at] = sums[o * COLUMNS + c / RUN * ROOM + c % RUN];
+                const int at = c / RUN * ROOM + c % RUN;
+% if rounded:
+                ((__global ushort *)grad_weight)[FACTOR(o, c) * TAPS + tap] = ((__global const ushort *)tile)[at];
+% elif bands > 1:
+                grad_weight[((index_t)band * OUT_CHANNELS * ${"NARROW" if narrow else "GROUP_IN"} + FACTOR(o, c)) * TAPS + tap] = row[at];
 % else:
-                store_data(grad_weight, at, sums[o * COLUMNS + c / RUN * ROOM + c % RUN]);
+                grad_weight[FACTOR(o, c) * TAPS + tap] = row[at];
 % endif
             }
+        }
     }
 }

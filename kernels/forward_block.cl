@@ -95,7 +95,7 @@ ${blocks.begin()}
                     for (int p = 0; p < real_pixels; p += VEC) {
                         samples_t samples;
                         keep_samples(&samples, ${samples.here("run * RUN / SAMPLE_CHANNELS")}, ${samples.scale("run * RUN / SAMPLE_CHANNELS")}, outside);
-                        ${samples.fetch("run * RUN / SAMPLE_CHANNELS")}
+                        ${samples.fetch_next("run * RUN / SAMPLE_CHANNELS")}
                         sample_run(&samples, image, panel + p * PANEL_ROW + j * ROOM, PANEL_ROW);
                     }
                 }

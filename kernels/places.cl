@@ -38,24 +38,27 @@ static inline vec_t load_${name}_lanes(__global const ${name}_t *p, index_t pixe
 }
 
 % endfor
-/* Asks for memory that is read later: offsets and masks of one tap lie far from the last one's, where no hardware looks ahead. OpenCL's own
+/* Asks for memory that is read or written later: of one tap it lies far from the last one's, where no hardware looks ahead. OpenCL's own
  * prefetch is nothing on PoCL, which compiles for the host's processor: there the compiler has one. Others know no such thing. */
 #if defined(__x86_64__) || defined(__aarch64__)
 #define FETCH(p) __builtin_prefetch(p)
 #else
 #define FETCH(p) prefetch((__global const uchar *)(p), 64)
 #endif
-## Fetches what the next tap, or the next sample group's first, reads at the same pixels; names as they are in the kernels.
-<%def name="fetch(group)">\
+## Fetches what is read of an entry from a pixel on: as the next tap's, or the next sample group's first, at the same pixels; or as a block
+## further of the same tap. Names as they are in the kernels.
+<%def name="fetch_next(group)">${fetch("min(ENTRY(%s) + 1, (index_t)batch * SAMPLE_GROUPS * TAPS - 1)" % group, "first_pixel + p")}</%def>\
+<%def name="fetch_ahead(group)">${fetch("ENTRY(%s)" % group, "min(first_pixel + p + TILE_PIXELS, pixels - 1)")}</%def>\
+<%def name="fetch(entry, pixel)">\
 % if offset_groups or has_mask:
 {
-    const index_t next = min(ENTRY(${group}) + 1, (index_t)batch * SAMPLE_GROUPS * TAPS - 1) * pixels;
+    const index_t entry = ${entry}, pixel = ${pixel};
 % if offset_groups:
-    FETCH(offset + 2 * next + first_pixel + p);
-    FETCH(offset + 2 * next + pixels + first_pixel + p);
+    FETCH(offset + 2 * entry * pixels + pixel);
+    FETCH(offset + (2 * entry + 1) * pixels + pixel);
 % endif
 % if has_mask:
-    FETCH(mask + next + first_pixel + p);
+    FETCH(mask + entry * pixels + pixel);
 % endif
 }
 % endif
