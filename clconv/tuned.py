@@ -127,7 +127,7 @@ class Trial:
 def known(which: str, request: Request, device: "Device") -> Iterator[Choice]:
     """What was measured to be fastest for a request: by the user, then in the shipped defaults. Neither needs to be legal here.
 
-    On CPUs what was measured in the accumulator's type stands for half types: their kernels copy the input to that, and differ in little else.
+    On CPUs what was measured in the accumulator's type stands for half types: their kernels copy the input to it and differ in little else.
     """
     if os.environ.get("CLCONV_TUNED") == "0":
         return
