@@ -216,6 +216,7 @@ void backward_data_block(
                             for (int i = 0; i < CORNERS; ++i) dots[i * VEC * WIDTH + j] = ACC(0.0);
                         const int part = (first_run + r) / PART_RUNS % PARTS, first = (first_run + r) % PART_RUNS == 0;
                         const index_t at = ((index_t)part * batch * SAMPLE_GROUPS * TAPS + ENTRY(g)) * pixels;
+                        /* where results will be, which lie as far apart as offsets do */
 % endif
 % if needs_offset:
                         FETCH(grad_offset + 2 * at + first_pixel + p);

@@ -111,19 +111,20 @@ void backward_weight_block(
         for (int o = 0; o < ${"NARROW" if narrow else "GROUP_OUT"}; ++o) {
             __global const acc_t *row = sums + o * COLUMNS;
 % if rounded:
-            /* Vectors of halves: to round one alone takes compilers a dozen instructions. */
-            for (int c = 0; c < COLUMNS; c += VEC) store_data_vec((__global data_t *)tile, c, LOAD_VEC(0, row + c));
-% endif
-            for (int c = 0; c < CHUNK; ++c) {
-                const int at = c / RUN * ROOM + c % RUN;
-% if rounded:
-                ((__global ushort *)grad_weight)[FACTOR(o, c) * TAPS + tap] = ((__global const ushort *)tile)[at];
-% elif bands > 1:
-                grad_weight[((index_t)band * OUT_CHANNELS * ${"NARROW" if narrow else "GROUP_IN"} + FACTOR(o, c)) * TAPS + tap] = row[at];
+            /* Rounded as vectors, as much of a run at a time as the tile has room for: one alone takes compilers a dozen instructions. */
+            for (int r = 0; r < CHUNK_RUNS; ++r)
+                for (int first = 0; first < RUN; first += TILE_PIXELS) {
+                    const int count = min(TILE_PIXELS, RUN - first);
+                    for (int c = 0; c < count; c += VEC) store_data_vec((__global data_t *)tile, c, LOAD_VEC(0, row + r * ROOM + first + c));
+                    for (int c = 0; c < count; ++c)
+                        ((__global ushort *)grad_weight)[FACTOR(o, r * RUN + first + c) * TAPS + tap] = ((__global const ushort *)tile)[c];
+                }
 % else:
-                grad_weight[FACTOR(o, c) * TAPS + tap] = row[at];
-% endif
+            for (int c = 0; c < CHUNK; ++c) {
+                const index_t at = ${"(index_t)band * OUT_CHANNELS * %s + " % ("NARROW" if narrow else "GROUP_IN") if bands > 1 else ""}FACTOR(o, c);
+                grad_weight[at * TAPS + tap] = row[c / RUN * ROOM + c % RUN];
             }
+% endif
         }
     }
 }

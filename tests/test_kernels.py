@@ -55,6 +55,16 @@ def test_deterministic_gradients_are_bit_identical(case: Case, which: str, devic
             assert subject.differences(subject.plan(device)) == ""
 
 
+@pytest.mark.parametrize("which", PASSES)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_prime_channels_beyond_any_tile(dtype: str, which: str, device: Device) -> None:
+    """On CPUs all are one run, longer than what a thread keeps of a block's pixels."""
+    for variant in PASSES[which]:
+        subject = Subject(which, variant, Case("long-run", (1, 6007, 4, 5), (3, 6007, 2, 2)), dtype, dtype)
+        if subject.refusal(device) is None:
+            assert subject.errors(subject.plan(device)) == ""
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("variant", PASSES["forward"], ids=lambda variant: variant.name)

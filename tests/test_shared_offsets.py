@@ -32,7 +32,7 @@ def test_runs_of_a_task_are_added_up(dtype: str, compute_units: int, offset_grou
     if (reason := subject.refusal(cut)) is not None:
         pytest.skip(reason)
     schedule = choose("backward_data", subject.request, cut, "block")
-    runs = 96 // max(1, offset_groups) // Run.of(subject.request.problem, cut).size
+    runs = 96 // offset_groups // Run.of(subject.request.problem, cut).size
     assert runs // _argument(schedule, "part_runs") == parts
     assert ("partial_offset" in schedule.temporaries) == (parts > 1 or (runs > 1 and dtype == "float16"))
     plan = subject.plan(cut)

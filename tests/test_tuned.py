@@ -76,6 +76,8 @@ def test_a_trial_holds_for_its_driver_and_problem_alone() -> None:
     others = [replace(problem, dtype="float64"), replace(problem, has_mask=False), replace(problem, stride_y=2), problem.with_batch(1)]
     assert [choose(Request(problem)) for problem in same] == [SLOW] * len(same)
     assert SLOW not in [choose(Request(problem)) for problem in others]
+    half, gpu = Request(replace(problem, dtype="float16")), replace(FAKE, kind="gpu")
+    assert choose(device=gpu) == SLOW != choose(half, gpu)
     devices = [replace(FAKE, driver="another"), replace(FAKE, name="another"), replace(FAKE, platform="another")]
     assert SLOW not in [choose(device=device) for device in devices]
 
