@@ -1,3 +1,4 @@
+<%page args="item='(int)get_local_id(0)'"/>\
 /* again: a work-group's tile once more, sample by sample in float32, from operands in NCHW order as the caller has them; for products in
  * halves that are in doubt. Needs types, shape, sample, strips, TILE_PIXELS, TILE_OUT, TILES, ITEMS.
  *
@@ -26,7 +27,7 @@ static inline void again(
     const int group = (int)get_group_id(1) / TILES;
     const int first_channel = group * GROUP_IN;
     #pragma unroll 1
-    for (int i = (int)get_local_id(0); i < TILE_PIXELS * TILE_OUT / ITEM_OUT; i += ITEMS) {
+    for (int i = ${item}; i < TILE_PIXELS * TILE_OUT / ITEM_OUT; i += ITEMS) {
         const long at = (long)get_group_id(0) * TILE_PIXELS + i % TILE_PIXELS;
         const int out_in_group = (int)get_group_id(1) % TILES * TILE_OUT + i / TILE_PIXELS * ITEM_OUT;
         if (at >= (long)batch * pixels || out_in_group >= GROUP_OUT) continue;

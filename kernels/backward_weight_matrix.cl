@@ -10,10 +10,11 @@
  * ring [..][C] and largest [..] see ring_last; packed and places see pack_grad_matrix; offset [N][OG][K][2][P], mask [N][OG][K][P] and
  * grad_output [N][O][P] as the caller has them; partial [segments][TOTAL_QUADS][ITEMS] see weight_tile, which has the division of labour.
  *
- * A work-group takes its pieces block by block. Half of its work-items multiply; the others sample, and are ahead: while block b is
- * multiplied, what was fetched of b + 1 becomes halves in local memory, and the corners of b + 2 are fetched; plans of b + 3 are made from
- * offsets that were fetched for it before, and those of b + 4 are fetched. Item t of these samples VEC channels of each unit: 8 neighbours
- * read one pixel's channels together. Both jobs meet at a barrier for each block.
+ * A work-group takes its pieces block by block. Half of its work-items multiply, and copy the gradients of block b + 1 and the places of b + 5
+ * while they do so with b's; the others sample, and are ahead: what was fetched of b + 1 becomes halves in local memory, and the corners of
+ * b + 2 are fetched; plans of b + 3 are made from offsets that were fetched for it before, and those of b + 4 are fetched. Who samples copies
+ * nothing in between, for NVIDIA's assembler lets copies wait for whatever else is on its way. Item t of these samples VEC channels of each
+ * unit: 8 neighbours read one pixel's channels together. Both jobs meet at a barrier for each block.
  *
  * Local memory, in rings of blocks: plan [4][UNITS][PLANS][BLOCK] of the offset groups of a unit (see plan); places [8][BLOCK]; most [8],
  * the bits of a block's largest sample; samples [2][PARTS][BLOCK][COLUMNS] and grads [2][PARTS][TILE_OUT][BLOCK] of halves. */
@@ -121,13 +122,11 @@ ${run.first()}\
     if (samples_ahead) {
 ${run.begin()}\
             const int first_channel = group * GROUP_IN;
-            const int tile_out = ${run.tile_out()};
             uint4 raw[PASSES * ${corners}];
             operands_t operands;
             sizes_t sizes;
             if (t < 8) most[t] = 0;
             for (int b = 0; b < 5; ++b) fetch_places(all_places, begin + b, last_block, group, places + b * BLOCK);
-            fetch_grads(packed, begin * GROUPS + group, tile_out, grads);
             publish_copies();
             own_barrier(1);
             for (int b = 0; b < 3; ++b) {
@@ -150,11 +149,8 @@ ${run.begin()}\
                 ${fetch_pass("next", "pass")};
             }
             for (int b = 0; b < count; ++b) {
-                publish_copies();
                 common_barrier();
                 if (b + 1 == count) break;
-                fetch_grads(packed, (begin + b + 1) * GROUPS + group, tile_out, grads + (b + 1) % 2 * GRADS);
-                fetch_places(all_places, begin + b + 5, last_block, group, places + (b + 5) % 8 * BLOCK);
                 if (t == 0) most[(b + 4) % 8] = 0;
                 ${make_plans("b + 3")};
                 ${read_operands("b + 4")};
@@ -172,16 +168,20 @@ ${run.begin()}\
     } else {
 ${run.begin()}\
             const int tile_out = ${run.tile_out()};
+            fetch_grads(packed, begin * GROUPS + group, tile_out, grads);
             float total[4 * TOTAL_QUADS];
             #pragma unroll
             for (int i = 0; i < 4 * TOTAL_QUADS; ++i) total[i] = 0.0f;
             for (int b = 0; b < count; ++b) {
+                publish_copies();
                 common_barrier();
+                if (b + 1 < count) fetch_grads(packed, (begin + b + 1) * GROUPS + group, tile_out, grads + (b + 1) % 2 * GRADS);
+                fetch_places(all_places, begin + b + 5, last_block, group, places + (b + 5) % 8 * BLOCK);
                 const float size = as_float(most[b % 8]);
                 if (size == 0.0f || (size >= LEAST && size <= MOST))
                     multiply_block(grads + b % 2 * GRADS, samples + b % 2 * SAMPLES, inverse(block_scale(most[b % 8])), total);
                 else
-                    add_again(grad_output, ring, plan + b % 4 * PLAN, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end, group,
+                    add_again(grad_output, ring, plan + b % 4 * PLAN, t, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end, group,
                               tile_out, first_unit, below, out_height, out_width, total);
             }
 ${run.store()}

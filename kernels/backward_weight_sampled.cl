@@ -59,16 +59,16 @@ static inline __global const uint4 *samples_of(
 /* What the ratios of a lane's two neighbouring pixels are made of: factors and scales. */
 typedef struct { uint factor[2], scale[2]; } operands_t;
 static inline operands_t read_operands(
-    __global const uint4 *restrict all_places, __global const float *restrict scales, int group, index_t block, index_t last_block,
+    __global const uint4 *restrict all_places, __global const float *restrict scales, int group, int block, int last_block,
     index_t end)
 {
     operands_t operands;
     const int pixel = MY_ITEM % (BLOCK / 2) * 2;
-    __global const float *factors = (__global const float *)(all_places + (min(block, last_block) * GROUPS + group) * BLOCK + pixel) + 3;
+    __global const float *factors = (__global const float *)(all_places + (index_t)(min(block, last_block) * GROUPS + group) * BLOCK + pixel) + 3;
     #pragma unroll
     for (int i = 0; i < 2; ++i) {
         operands.factor[i] = begin_largest(factors + 4 * i);
-        operands.scale[i] = begin_largest(scales + min(block * BLOCK + pixel + i, end - 1));
+        operands.scale[i] = begin_largest(scales + min((index_t)block * BLOCK + pixel + i, end - 1));
     }
     return operands;
 }
@@ -113,7 +113,7 @@ static inline int in_doubt(float most) { return most > MOST; }
                     expect_bytes(place, bytes);
                     copy_bulk(part < 0 ? its_samples + i * UNIT_VECS : its_grads + part * (GRADS / PARTS),
                               part < 0 ? samples_of(kept_samples, i, group, first_unit, begin + ${b}, end) : packed + part * (OUTS * BLOCK / 8)
-                                  + ((begin + ${b}) * GROUPS + group) * (PARTS * OUTS * BLOCK / 8) + tile_out * (BLOCK / 8),
+                                  + (index_t)((begin + ${b}) * GROUPS + group) * (PARTS * OUTS * BLOCK / 8) + tile_out * (BLOCK / 8),
                               bytes, place);
                 }
             }
@@ -215,7 +215,7 @@ ${run.begin()}\
             ${next_ratios()}
 % endif
             if (doubtful)
-                add_again(grad_output, ring, ${plan.given()}height, width, panel, begin + b, end, group, tile_out, first_unit, below, out_height,
+                add_again(grad_output, ring, ${plan.given()}height, width, t, panel, begin + b, end, group, tile_out, first_unit, below, out_height,
                           out_width, total);
             if (in_doubt(most)) doubted[(b + 1) % 4] = 1;
         }

@@ -139,8 +139,9 @@ ${run.begin()}\
                     #pragma unroll
                     for (int i = 0; i < 4 * TOTAL_QUADS; ++i) total[i] = fma(sum[i], unscale, total[i]);
                 } else
-                    add_again(grad_output, ring, plan + b % 4 * PLAN, (__local float *)(samples + b % 2 * SAMPLES), begin + b, end, group,
-                              tile_out, first_unit, (int)below, out_height, out_width, total);
+                    add_again(grad_output, ring, plan + b % 4 * PLAN, ${"item_anew() % ITEMS" if wide else "t"},
+                              (__local float *)(samples + b % 2 * SAMPLES), begin + b, end, group, tile_out, first_unit, (int)below,
+                              out_height, out_width, total);
                 store_most(&sizes, most + (b + 3) % 8);
             }
 ${run.store()}

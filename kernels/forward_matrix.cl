@@ -73,7 +73,7 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 <%include file="matrix_step.cl"/>
 % endif
 % if splits == 1:
-<%include file="again.cl"/>
+<%include file="again.cl" args="item='item_anew()'"/>
 % endif
 <%def name="fetch_weights()">\
 {

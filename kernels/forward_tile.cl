@@ -102,7 +102,7 @@ void forward_tile(
     const int below = (width + 1) * IN_CHANNELS;
     const int pixels = out_height * out_width;
     const long first = (long)get_group_id(0) * TILE_PIXELS;
-    const long end = (long)batch * pixels;
+    const int real_pixels = (int)min((long)batch * pixels - first, (long)TILE_PIXELS);
     __global const quad_t *tile_weights = packed + (index_t)get_group_id(1) * TAPS * GROUP_IN * TILE_OUT / 4;
 
     sum_t sum[SUMS_OUT][SUMS_PIXELS];
@@ -114,7 +114,7 @@ void forward_tile(
     for (int chunk = 0; chunk < CHUNKS; ++chunk) {
         if (new_plans(first_channel, chunk)) {
             for (int i = t; i < PLANS * TAPS * TILE_PIXELS; i += ITEMS) {
-                const long at = min(first + i % TILE_PIXELS, end - 1);
+                const index_t at = (index_t)first + min(i % TILE_PIXELS, real_pixels - 1);
                 const int n = (int)(at / pixels);
                 const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
                 const int oy = p.x, ox = p.y;
@@ -187,14 +187,14 @@ ${quads.multiply("TILE_K", "ITEM_PIXELS", "ITEM_OUT", "panel", "PANEL_ROW", "wei
     }
 <%def name="store(offset, value)">\
 {
-            const long at = first + OWN_PIXEL(i) + ${offset};
-            const int2 p = strip_pixel((int)(min(at, end - 1) % pixels), out_height, out_width);
-            __global data_t *to = output + ((index_t)(min(at, end - 1) / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels
-                                + (index_t)p.x * out_width + p.y;
+            const int own = OWN_PIXEL(i) + ${offset};
+            const long at = first + min(own, real_pixels - 1);
+            const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
+            __global data_t *to = output + ((index_t)(at / pixels) * OUT_CHANNELS + group * GROUP_OUT) * pixels + (index_t)p.x * out_width + p.y;
             #pragma unroll
             for (int j = 0; j < SUMS_OUT; ++j) {
                 const int out = tile * TILE_OUT + OWN_OUT(j);
-                if (at < end && out < GROUP_OUT)
+                if (own < real_pixels && out < GROUP_OUT)
                     store_data(to, (index_t)out * pixels, ${value}${" + load_data(bias, group * GROUP_OUT + out)" if has_bias else ""});
             }
         }\

@@ -8,6 +8,14 @@ static inline void team_barrier(void)
     asm volatile("bar.sync %0, 128;" :: "r"((int)get_local_id(0) / 128 + 1) : "memory");
 }
 
+/* This work-item's number, asked for anew: what is made of it needs no registers since it was last asked for. */
+static inline int item_anew(void)
+{
+    uint item;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(item));
+    return (int)item;
+}
+
 /* What the lane of the same 8 that has the other unit of channels gives. */
 static inline uint of_other_unit(uint given)
 {

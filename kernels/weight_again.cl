@@ -1,5 +1,5 @@
 <%namespace name="plan" file="plan.cl"/>\
-/* A block whose factors halves can't hold, in float32: total += grad_output x samples, of one warp's outputs and columns. All work-items of
+/* A block whose factors halves can't hold, in float32: total += grad_output x samples, of item t's outputs and columns. All work-items of
 % if sampled:
  * that job come here together, for they share a panel [PANEL_PIXELS][PANEL_ROW] of samples and gradients. Plans come from where the forward
  * had them from. Needs ring_vector, weight_tile and the names of backward_weight_sampled. */
@@ -28,10 +28,9 @@ ${plan.operands()}\
 % else:
     __local const plan_t *plan,
 % endif
-    __local float *panel, index_t block, index_t end, int group, int tile_out, int first_unit, int below, int out_height, int out_width,
+    int t, __local float *panel, int block, index_t end, int group, int tile_out, int first_unit, int below, int out_height, int out_width,
     float *total)
 {
-    const int t = MY_ITEM;
     const index_t pixels = (index_t)out_height * out_width;
     #pragma unroll 1
     for (int begin = 0; begin < BLOCK; begin += PANEL_PIXELS) {
@@ -68,7 +67,7 @@ ${plan.operands()}\
 % if sampled:
         #pragma unroll 1
         for (int i = t; i < PANEL_PIXELS * TILE_OUT; i += ITEMS) {
-            __global const data_t *from = grads_of(grad_output, min(block * BLOCK + begin + i / TILE_OUT, end - 1), group, out_height, out_width);
+            __global const data_t *from = grads_of(grad_output, min((index_t)block * BLOCK + begin + i / TILE_OUT, end - 1), group, out_height, out_width);
             const int out = tile_out + i % TILE_OUT;
             panel[i / TILE_OUT * PANEL_ROW + COLUMNS + i % TILE_OUT] = out < GROUP_OUT ? load_data(from, out * pixels) : 0.0f;
         }
@@ -76,7 +75,7 @@ ${plan.operands()}\
         own_barrier(2);
         #pragma unroll 1
         for (int pixel = 0; pixel < PANEL_PIXELS; ++pixel) {
-            const index_t at = block * BLOCK + begin + pixel;
+            const index_t at = (index_t)block * BLOCK + begin + pixel;
             if (at >= end) break;
             __local const float *row = panel + pixel * PANEL_ROW;
 % if sampled:

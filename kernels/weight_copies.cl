@@ -9,8 +9,8 @@ static inline void fetch_grads(__global const uint4 *restrict packed, index_t gr
         copy_ahead(grads + i, from + i / (GRADS / PARTS) * (OUTS * BLOCK / 8) + i % (GRADS / PARTS));
     }
 }
-static inline void fetch_places(__global const uint4 *restrict all_places, index_t block, index_t last_block, int group, __local int4 *places)
+static inline void fetch_places(__global const uint4 *restrict all_places, int block, int last_block, int group, __local int4 *places)
 {
     const int t = MY_ITEM;
-    if (t < BLOCK) copy_ahead((__local uint4 *)places + t, all_places + (min(block, last_block) * GROUPS + group) * BLOCK + t);
+    if (t < BLOCK) copy_ahead((__local uint4 *)places + t, all_places + (index_t)(min(block, last_block) * GROUPS + group) * BLOCK + t);
 }

@@ -3,17 +3,17 @@
 ## What is known before its first run, a row of blocks of one tile.
 <%def name="first()">\
     const index_t end = (index_t)batch * out_height * out_width;
-    const index_t last_block = (end - 1) / BLOCK;
-    const long all = (last_block + 1) * (long)TILES;
+    const int last_block = (int)((end - 1) / BLOCK);
+    const long all = ((long)last_block + 1) * TILES;
     const long first_of_all = first_piece((int)get_group_id(0), (int)get_num_groups(0), all);
     int left = (int)(first_piece((int)get_group_id(0) + 1, (int)get_num_groups(0), all) - first_of_all); /* each takes a microsecond */
     int tile = (int)(first_of_all / (last_block + 1));
-    index_t begin = (index_t)(first_of_all % (last_block + 1));
+    int begin = (int)(first_of_all % (last_block + 1));
 </%def>\
 ## The loop over runs to its opening brace, and what is known of a run.
 <%def name="begin()">\
     for (; left > 0; ++tile, begin = 0) {
-        const int count = (int)min((index_t)left, last_block + 1 - begin);
+        const int count = min(left, last_block + 1 - begin);
         const int group = tile / (OUT_TILES * COLUMN_TILES);
         const int first_unit = tile % COLUMN_TILES * UNITS;
         left -= count;

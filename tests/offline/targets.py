@@ -200,7 +200,7 @@ _CHECKED = ("limited-cpu", "avx512-cpu", "gfx1030", "emulating")
 TARGETS = (
     *(Target(name, (name,), amd, _clang_version) for name in ("gfx90a", "gfx942", "gfx1030", "gfx1100")),
     *(Target(name, (name,), intel, _intel_version) for name in ("dg2", "tgllp")),
-    Target("sm_90", ("sm_90",), nvidia, _nvidia_version, may_spill=40),  # bytes, to fit registers; its driver is asked on the card
+    Target("sm_90", ("sm_90",), nvidia, _nvidia_version, may_spill=32),  # bytes, to fit registers; its driver is asked on the card
     Target("sm_86", ("sm_86",), nvidia, _nvidia_version),
     Target("spirv", _CHECKED, spirv, _spirv_version),
     Target("lint", _CHECKED, lint, _clang_version, branches=True),
