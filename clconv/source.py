@@ -1,6 +1,7 @@
 """Strict rendering of the Mako templates in kernels/, once: what was rendered is kept on disk, for Mako takes as long as a warm driver."""
 
 import hashlib
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -31,14 +32,22 @@ def data_directory(name: str, *beside: str) -> Path:
 @cache
 def kernels_digest() -> str:
     """Short digest of all kernel templates: changed kernels are rendered and checked again."""
-    return _digest_now()
-
-
-def _digest_now() -> str:
+    _stamps_at_first()
     digest = hashlib.sha256()
     for file in sorted(data_directory("kernels").glob("*.cl")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@cache
+def _stamps_at_first() -> frozenset[tuple[str, int, int]]:
+    return _stamps_now()
+
+
+def _stamps_now() -> frozenset[tuple[str, int, int]]:
+    """Name, time of change and size of each template."""
+    with os.scandir(data_directory("kernels")) as files:
+        return frozenset((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 def folder() -> Path | None:
@@ -73,7 +82,7 @@ def render(kernel: Kernel) -> str:
     except (OSError, ValueError):
         pass
     text = _rendered(kernel)
-    if _digest_now() == kernels_digest():  # else templates were changed since this process began
+    if _stamps_now() == _stamps_at_first():  # else templates were changed since this process began
         if not file.parent.exists():
             _forget_old(above)
         disk.remember(file, text)

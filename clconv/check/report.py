@@ -1,11 +1,12 @@
 """What `clconv check` found, with all that a bug report needs to say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from clconv.check.run import Outcome, Subject, run, subjects
 from clconv.device import Device
+from clconv.tuning import PASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +48,18 @@ class Report:
         }
 
 
-def check_device(device: Device, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> Report:
-    """Run every subject on a device."""
+def check_device(device: Device, passes: Iterable[str] = PASSES, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> Report:
+    """Run every subject of some passes on a device."""
     outcomes = []
-    for subject in all_subjects(device):
+    for subject in all_subjects(device, passes):
         outcomes.append(run(subject, device))
         on_outcome(outcomes[-1])
     return Report(device, tuple(outcomes))
 
 
-def all_subjects(device: Device) -> tuple[Subject, ...]:
+def all_subjects(device: Device, passes: Iterable[str] = PASSES) -> tuple[Subject, ...]:
     """What a check of a device consists of."""
-    return tuple(subjects(device))
+    return tuple(subject for subject in subjects(device) if subject.which in passes)
 
 
 def describe(device: Device) -> dict[str, Any]:

@@ -10,22 +10,27 @@ from rich.table import Table
 
 from clconv.check.report import Report, all_subjects, check_device
 from clconv.check.run import Outcome
-from clconv.cli.options import chosen_devices
+from clconv.cli.options import chosen_devices, listed
 from clconv.device import Device
 from clconv.provenance import environment
+from clconv.tuning import PASSES
 
 
 @click.command()
 @click.option(
     "--device", "names", multiple=True, metavar="NAME", help="Device to check: index, kind, part of a name, or 'all'; repeatable."
 )
+@click.option("--pass", "passes", default=",".join(PASSES), show_default=True, help="Which, with commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, for a bug report.")
-def check(names: tuple[str, ...], as_json: bool) -> None:
+def check(names: tuple[str, ...], passes: str, as_json: bool) -> None:
     """Compare every variant of every pass with the float64 reference.
 
     Also compares repeated deterministic runs bit by bit. Exits with 1 if anything is wrong, and says with which call.
     """
-    reports = [_checked(device) for device in chosen_devices(names)]
+    which = listed(passes, "--pass", PASSES)
+    if not which:
+        raise click.BadParameter(f"expected some of {', '.join(PASSES)}, got nothing", param_hint="--pass")
+    reports = [_checked(device, which) for device in chosen_devices(names)]
     if as_json:
         click.echo(json.dumps({**environment(), "reports": [report.as_json() for report in reports]}, indent=1))
     else:
@@ -34,15 +39,15 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     sys.exit(0 if all(report.good for report in reports) else 1)
 
 
-def _checked(device: Device) -> Report:
+def _checked(device: Device, passes: tuple[str, ...]) -> Report:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[at]}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(device.label, total=len(all_subjects(device)), at="")
+        task = progress.add_task(device.label, total=len(all_subjects(device, passes)), at="")
 
         def advance(outcome: Outcome) -> None:
             progress.update(task, advance=1, at=str(outcome.subject))
 
-        return check_device(device, advance)
+        return check_device(device, passes, advance)
 
 
 def _show(report: Report) -> None:
