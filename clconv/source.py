@@ -47,7 +47,7 @@ def _stamps_at_first() -> frozenset[tuple[str, int, int]]:
 def _stamps_now() -> frozenset[tuple[str, int, int]]:
     """Name, time of change and size of each template."""
     with os.scandir(data_directory("kernels")) as files:
-        return frozenset((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+        return frozenset((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.name.endswith(".cl"))
 
 
 def folder() -> Path | None:
