@@ -1,5 +1,6 @@
 """The two kinds of arrays that callers bring, NumPy's and pyopencl's: which kind, which queue, which element types; and a strided copy."""
 
+import sys
 from collections.abc import Mapping
 from math import prod
 from typing import Any, Protocol, TypeAlias
@@ -91,7 +92,7 @@ def _check_host(others: Mapping[str, Any], on_device: list[str]) -> None:
             raise ProblemError(
                 f"{name}: expected a NumPy array or a pyopencl.array.Array, got {type(array).__module__}.{type(array).__name__}"
             )
-        if isinstance(array, np.ma.MaskedArray):
+        if "numpy.ma" in sys.modules and isinstance(array, np.ma.MaskedArray):  # 10 ms to import, before which none is
             raise ProblemError(f"{name}: expected an array without a mask, got a masked one; use its filled()")
     if on_device:
         raise ProblemError(
