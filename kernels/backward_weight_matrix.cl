@@ -175,8 +175,10 @@ ${run.begin()}\
             for (int b = 0; b < count; ++b) {
                 publish_copies();
                 common_barrier();
-                if (b + 1 < count) fetch_grads(packed, (begin + b + 1) * GROUPS + group, tile_out, grads + (b + 1) % 2 * GRADS);
-                fetch_places(all_places, begin + b + 5, last_block, group, places + (b + 5) % 8 * BLOCK);
+                if (b + 1 < count) { /* or copies would be on their way when the next run's begin */
+                    fetch_grads(packed, (begin + b + 1) * GROUPS + group, tile_out, grads + (b + 1) % 2 * GRADS);
+                    fetch_places(all_places, begin + b + 5, last_block, group, places + (b + 5) % 8 * BLOCK);
+                }
                 const float size = as_float(most[b % 8]);
                 if (size == 0.0f || (size >= LEAST && size <= MOST))
                     multiply_block(grads + b % 2 * GRADS, samples + b % 2 * SAMPLES, inverse(block_scale(most[b % 8])), total);

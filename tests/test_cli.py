@@ -176,6 +176,13 @@ def test_check_finds_nothing_wrong(device: clconv.Device, which: str) -> None:
     assert report["reports"][0]["device"]["driver"] == device.driver
 
 
+@pytest.mark.parametrize("passes", ["sideways", ""])
+def test_check_of_no_pass_is_refused(passes: str) -> None:
+    result = invoke("check", "--pass", passes)
+    assert result.exit_code == 2
+    assert "expected some of forward, backward_data, backward_weight" in result.output
+
+
 def test_variables_that_matter_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLCONV_COMMIT", "0123abc")
     monkeypatch.setenv("PATHS", "of no interest")
