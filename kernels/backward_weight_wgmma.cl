@@ -126,8 +126,10 @@ ${run.begin()}\
                 wait_for_copies();
                 common_barrier();
                 see_written();
-                if (b + 1 < count) fetch_grads(packed, (begin + b + 1) * GROUPS + group, tile_out, grads + (b + 1) % 2 * GRADS);
-                fetch_places(all_places, begin + b + 5, last_block, group, places + (b + 5) % 8 * BLOCK);
+                if (b + 1 < count) { /* or copies would be on their way when the next run's begin */
+                    fetch_grads(packed, (begin + b + 1) * GROUPS + group, tile_out, grads + (b + 1) % 2 * GRADS);
+                    fetch_places(all_places, begin + b + 5, last_block, group, places + (b + 5) % 8 * BLOCK);
+                }
                 if (t == 0) most[(b + 4) % 8] = 0;
                 begin_block(grads + b % 2 * GRADS, samples + b % 2 * SAMPLES, sum);
                 ${make_plans("b + 3")};
