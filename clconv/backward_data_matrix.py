@@ -1,5 +1,6 @@
 """The backward pass for input, offset and mask by matrix units, halves in, float32 sums: NVIDIA's from Ampere on, Hopper's wgmma first."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,15 @@ _SHAPES = {
     "wgmma": ((192, 64, 64), (128, 64, 64), (64, 128, 64), (64, 128, 32), (128, 64, 32), (64, 64, 32)),
 }
 """The fastest on an H100 first; where plans of all taps are not kept and floats are added, those of short chunks are."""
+_TEAMS = {
+    1: ((128, 64, 64, 2, True), (64, 64, 64, 3, True), (64, 64, 64, 3, False)),
+    2: ((128, 64, 32, 2, True), (64, 64, 32, 4, True)),
+}
+"""By parts of a factor: those of several teams, with a window or without, where wgmma adds floats; before all others, of one."""
+_STRIP = 16
+"""Columns of a tile's pixels, see kernels/strips.cl."""
+_WINDOW_PIXELS = 4
+"""Pixels of a window for each of a tile's, at most: it is emptied pixel by pixel."""
 _BUSY = 0.8
 """Work-groups a compute unit that a tile must make, or a smaller one is taken."""
 
@@ -77,20 +87,36 @@ def _split(problem: Problem, device: "Device", tile: Tile) -> Tile:
     return Tile.of(**dict(tile.sizes), splits=splits) if splits > 1 else tile
 
 
+def _teams(tile: Tile) -> int:
+    """Teams of work-items that share out a work-group's taps."""
+    return dict(tile.sizes).get("teams", 1)
+
+
 def _items(tile: Tile) -> int:
-    return tile["tile_pixels"] * tile["tile_channels"] // 32
+    return tile["tile_pixels"] * tile["tile_channels"] // 32 * _teams(tile)
+
+
+def _window(problem: Problem, tile: Tile) -> tuple[int, int]:
+    """Rows and columns of the pixels whose sums lie in local memory: those that samples without offsets reach; 0 where none do."""
+    if "window" not in dict(tile.sizes):
+        return 0, 0
+    rows = (tile["tile_pixels"] // _STRIP - 1) * problem.stride_y + (problem.kernel_y - 1) * problem.dilation_y
+    columns = (_STRIP - 1) * problem.stride_x + (problem.kernel_x - 1) * problem.dilation_x
+    return rows + 2, columns + 2
 
 
 def _local_bytes(unit: str, request: Request, tile: Tile) -> int:
     problem, pixels, channels = request.problem, tile["tile_pixels"], tile["tile_channels"]
     taps = ceil_div(problem.taps, _splits(tile))
     sets = taps if _keeps_plans(unit, problem) else 2
-    weights = _STAGES * tile["chunk"] * channels * parts(problem) * 2
+    weights = _teams(tile) * _STAGES * tile["chunk"] * channels * parts(problem) * 2
     grads = round_up(problem.group_out, tile["chunk"]) * pixels * parts(problem) * 2
     dots = channels // _WARP_CHANNELS[unit] * taps * pixels * 16 if _dotted(unit, request) else 0
     planned = sets * _plans(problem, tile) * pixels * (21 if is_fixed(request) else 17)
     aligned = 1024 if unit == "wgmma" else 0
-    return planned + weights + grads + dots + 12 * pixels + aligned
+    rows, columns = _window(problem, tile)
+    window = (rows * columns * (channels + 1) + channels) * 4 + sets * _plans(problem, tile) * pixels * 2 + 24 if rows else 0
+    return window + planned + weights + grads + dots + 12 * pixels + aligned
 
 
 def _dotted(unit: str, request: Request) -> bool:
@@ -115,6 +141,19 @@ def _leaves_more(problem: Problem, device: "Device", pixels: int) -> bool:
     return pixels > 128 and rounds[0] >= rounds[1]
 
 
+def _of_teams(unit: str, request: Request) -> Iterator[Tile]:
+    """Tiles of several teams, which all have taps; with a window where the input's gradient is wanted and it isn't large."""
+    problem = request.problem
+    if unit != "wgmma" or not _keeps_plans(unit, problem) or is_fixed(request):
+        return
+    for *shape, teams, window in _TEAMS[parts(problem)]:
+        tile = Tile.of(**dict(zip(_SIZES, shape, strict=True)), teams=teams, **({"window": 1} if window else {}))
+        rows, columns = _window(problem, tile)
+        fits = not window or ("input" in request.needs and rows * columns <= _WINDOW_PIXELS * tile["tile_pixels"])
+        if fits and problem.taps >= teams:
+            yield tile
+
+
 def _tiles(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     """First those that occupy the compute units, with channels for all warps before others; then those of fewer pixels before others.
 
@@ -128,9 +167,10 @@ def _tiles(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     tiles = [_split(problem, device, tile) for tile in whole]
     legal = [tile for tile in tiles if _legal(unit, request, device, tile)]
     legal.sort(key=lambda tile: (_idles(unit, problem, tile), _leaves_more(problem, device, tile["tile_pixels"])))
-    busy = [tile for tile in legal if _work_groups(problem, tile) >= _BUSY * device.compute_units]
+    teams = [tile for tile in _of_teams(unit, request) if _legal(unit, request, device, tile)]
+    busy = [tile for tile in (*teams, *legal) if _work_groups(problem, tile) >= _BUSY * device.compute_units]
     fewer = sorted(legal, key=lambda tile: tile["tile_pixels"])
-    return tuple(dict.fromkeys([*busy, *fewer, *(tile for tile in whole if _legal(unit, request, device, tile))]))
+    return tuple(dict.fromkeys([*busy, *fewer, *(tile for tile in whole if _legal(unit, request, device, tile)), *teams]))
 
 
 def _supports(unit: str, request: Request, device: "Device") -> str | None:
@@ -193,6 +233,8 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
         **{f"needs_{name}": name in needs for name in ("input", "mask", "offset")},
         **dict(tile.sizes),
         "splits": _splits(tile),
+        **dict(zip(("window_rows", "window_columns"), _window(problem, tile), strict=True)),
+        "teams": _teams(tile),
     }
     kernel = Kernel.of("backward_data_matrix", {**way, **specialisation(problem), "wide": ring_wide(problem)})
     reads = ("input_ring",) if needs & {"offset", "mask"} else ()

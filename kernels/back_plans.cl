@@ -66,3 +66,39 @@ typedef struct {
             }
         }\
 </%def>\
+## The gradients that all dots of the tile's sample groups make.
+<%def name="store_dots()">\
+{
+            for (int i = t / TILE_PIXELS; i < (PAST_TAP - FIRST_TAP) * PLANS && t % TILE_PIXELS < real_pixels; i += STRIPES) {
+                const int tap = FIRST_TAP + i / PLANS, g = first_group + i % PLANS;
+                const int n = places[t % TILE_PIXELS].x;
+                const index_t pixel = places[t % TILE_PIXELS].y;
+                const plan_t its = plan[i * TILE_PIXELS + t % TILE_PIXELS];
+                const sample_t s = planned_sample(its, ${way_back.gates("i * TILE_PIXELS + t % TILE_PIXELS")});
+                float dot[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+                for (int w = 0; w < WARPS_ACROSS / PLANS; ++w)
+                    for (int q = 0; q < 4; ++q)
+                        dot[q] += dots[(((i % PLANS * (WARPS_ACROSS / PLANS) + w) * TAPS_AT_MOST + i / PLANS) * TILE_PIXELS + t % TILE_PIXELS) * 4 + q];
+                ${way_back.store_gradients("its.y", "dot")}
+            }
+        }\
+</%def>\
+## Where the window of sums lies without offsets: at the first tap of the strip's columns beside the tile's first pixel.
+<%def name="window_origin()">\
+ring_pixel(places[0].x, tap_row(places[0].y / out_width, 0), tap_column(places[0].y % out_width / STRIP * STRIP, 0), height, width)\
+</%def>\
+## The gradients that the dots of row `row` of a warp's pixels make, where a warp has all channels of its sample groups.
+<%def name="store_row()">\
+#pragma unroll
+                for (int turn = 0; turn < PIXELS_A_LANE; ++turn) {
+                    const int in_warp = PAIR(row) + ${"(PIXELS_A_LANE == 1 ? lane % 2 : turn)"};
+                    float sum_of[4];
+                    sum_dots(dot, turn, sum_of);
+                    if (warp_pixel + in_warp < real_pixels && REAL(0) && lane % GROUP_LANES < 2) {
+                        const sample_t s = planned_sample(its[in_warp], ${way_back.gates("own_plans + warp_pixel + in_warp")});
+                        const int n = places[warp_pixel + in_warp].x, g = first_group + own_channel / SAMPLE_CHANNELS;
+                        const index_t pixel = places[warp_pixel + in_warp].y;
+                        ${way_back.store_gradients("its[in_warp].y", "sum_of")}
+                    }
+                }\
+</%def>\

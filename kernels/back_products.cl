@@ -68,3 +68,21 @@ static inline void add_products(float sum[2][4][4], __local const ushort *halves
     }
 }
 % endif
+## The next stage of a team's weights, which are those of every TEAMS-th tap; from the names that are in scope in the kernel.
+<%def name="fetch_weights()">\
+<%
+stage_vecs = chunk * tile_channels * parts // 8
+items = tile_pixels * tile_channels // 32
+%>\
+{
+% for vec_ in range(0, stage_vecs, items):
+            ${"" if vec_ + items <= stage_vecs else "if (own + %d < STAGE_VECS) " % vec_}copy_ahead(weights + (team * STAGES + ahead % STAGES) * STAGE_VECS + own + ${vec_}, stages + own + ${vec_});
+% endfor
+            ++ahead;
+            stages += ${"STAGE_VECS" if teams == 1 else "(ahead % CHUNKS ? 1 : (TEAMS - 1) * CHUNKS + 1) * STAGE_VECS"};
+        }\
+</%def>\
+<%def name="zero(sums)">\
+#pragma unroll
+            for (int i = 0; i < 32; ++i) ${sums}[i / 16][i / 4 % 4][i % 4] = 0.0f;\
+</%def>\

@@ -112,7 +112,7 @@ __attribute__((noinline)) static float4 column_again(
 /* A warp's sums in a tile where some are in doubt: unscaled, or made again. All pointers at its first pixel and channel, of which there are
  * `channels`. */
 static inline void settle(
-    float total[2][4][4], __local const float *unscaled, __global const float4 *unscale, __global const data_t *restrict grad_output,
+    float total[2][4][4], __local const float *unscaled, __local const float4 *unscale, __global const data_t *restrict grad_output,
     __global const data_t *restrict weight, __local const int2 *places, int pixels, int first_channel, int channels, int tap)
 {
     const int lane = (int)get_local_id(0) % 32;

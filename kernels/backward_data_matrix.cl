@@ -17,18 +17,19 @@
  *
  * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, and part j of SPLITS of the taps. Its
  * grad_output stays in local memory. It takes TILE_OUT channels at a time, which lie in one group, and in one sample group or over whole
- * ones, and tap after tap: a chunk's pixels stay in the cache while its taps read them. A warp multiplies WARP_PIXELS and WARP_CHANNELS (see
- * matrix_back), and goes back through its samples.
+ * ones, and tap after tap, or teams of work-items take turns at the taps: a chunk's pixels stay in the cache while its taps read them. A warp
+ * multiplies WARP_PIXELS and WARP_CHANNELS (see matrix_back), and goes back through its samples.
  *
  * Local memory: plan (see plan) and gates [PLAN_SETS][PLANS][TILE_PIXELS], of its taps, or of this and the next where there are many;
- * halves, see grad_halves; weights [STAGES][STAGE], a ring of stages (see matrix_back)${"; dots [WARPS_ACROSS][TAPS_AT_MOST][TILE_PIXELS], of corners" if dotted else ""}. */
+ * halves, see grad_halves; weights [TEAMS][STAGES][STAGE], rings of stages (see matrix_back)${"; dots [WARPS_ACROSS][TAPS_AT_MOST][TILE_PIXELS], of corners" if dotted else ""}${"; window, see there" if window_rows else ""}. */
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="plans_of" file="back_plans.cl"/>\
+<%namespace name="products" file="back_products.cl"/>\
 <%namespace name="way_back" file="planned_sample.cl"/>\
 <%
 dots = needs_offset or needs_mask
 paired = needs_input and not fixed_bits and not keeps_plans  # offset groups of few channels
-exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what a matrix unit truncates is far below
+exact = parts == 2 and out_channels // groups > 64  # sums in stages; where factors are rounded to 11 bits, what a matrix unit truncates is far below
 sum = "sum" if exact else "total"
 fixed = fixed_bits > 0
 target = "{grad_ring + first_channel + own_channel + BESIDE(rows)}"
@@ -36,8 +37,6 @@ if fixed:
     target = "{grad_sums, grad_marks, ways + own_plans + warp_pixel, own_scales[REAL(rows) ? BESIDE(rows) / 4 : 0], REAL(rows) ? first_channel + own_channel + BESIDE(rows) : 0}"
 elif paired:
     target = "{grad_ring + (first_group + own_channel / SAMPLE_CHANNELS) * ring_pixels * SAMPLE_CHANNELS + own_channel % SAMPLE_CHANNELS, ring_pixels * SAMPLE_CHANNELS}"
-stage_vecs = chunk * tile_channels * parts // 8
-items = tile_pixels * tile_channels // 32
 steps = ("", " + IN_CHANNELS", " + below", " + below + IN_CHANNELS")[: 4 if offset_groups else 1]
 besides = (0, 2) if unit == "wgmma" else (0,)  # of a warp's rows, those with which others of the same pixels begin, see back_samples
 %>\
@@ -56,7 +55,9 @@ besides = (0, 2) if unit == "wgmma" else (0,)  # of a warp's rows, those with wh
 <%include file="atomic.cl"/>
 % endif
 #define TILE_PIXELS ${tile_pixels}
-#define ITEMS (TILE_PIXELS * TILE_OUT / 32)
+#define TEAMS ${teams} /* of work-items, that share out the taps */
+#define TEAM_ITEMS (TILE_PIXELS * TILE_OUT / 32)
+#define ITEMS (TEAMS * TEAM_ITEMS)
 #define WARPS_ACROSS (TILE_OUT / WARP_CHANNELS)
 #define REAL(rows) (GROUP_IN % TILE_OUT == 0 || in_group + own_channel + BESIDE(rows) < GROUP_IN)
 #define PLANS ${plans}
@@ -74,19 +75,9 @@ besides = (0, 2) if unit == "wgmma" else (0,)  # of a warp's rows, those with wh
 % elif needs_input:
 <%include file="float_samples.cl"/>
 % endif
-<%def name="fetch_weights()">\
-{
-% for vec_ in range(0, stage_vecs, items):
-            ${"" if vec_ + items <= stage_vecs else "if (t + %d < STAGE_VECS) " % vec_}copy_ahead(weights + ahead % STAGES * STAGE_VECS + t + ${vec_}, stages + t + ${vec_});
-% endfor
-            stages += STAGE_VECS;
-            ++ahead;
-        }\
-</%def>\
-<%def name="zero(sums)">\
-#pragma unroll
-            for (int i = 0; i < 32; ++i) ${sums}[i / 16][i / 4 % 4][i % 4] = 0.0f;\
-</%def>\
+% if window_rows:
+<%include file="window.cl"/>
+% endif
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void backward_data_matrix(
     __global const data_t *restrict grad_output,
@@ -120,10 +111,18 @@ ${plan.operands()}\
 % if needs_input and fixed:
     __local uchar4 ways[PLAN_SETS * PLANNED];
 % endif
-    __local uint4 weights[STAGES * STAGE_VECS];
+% if window_rows:
+    __local int window[WINDOW_CELLS * CELL];
+    __local float4 factors[TILE_OUT / 4];
+    __local short cells[PLAN_SETS * PLANNED];
+    __local uint most[3];
+    __local int mean[3];
+% endif
+    __local uint4 weights[TEAMS * STAGES * STAGE_VECS];
     __local uint4 grads[PARTS * GRAD_PART / 8]${" __attribute__((aligned(1024)))" if unit == "wgmma" else ""};
     __local float unscaled[TILE_PIXELS];
     __local int2 places[TILE_PIXELS]; /* image and pixel */
+    __local float4 tile_unscale[TILE_OUT / 4];
     __local int doubted[1];
 % if dotted:
     __local float dots[WARPS_ACROSS * TAPS_AT_MOST * TILE_PIXELS * 4];
@@ -136,8 +135,10 @@ ${plan.operands()}\
 % endif
     const int lane = t % 32;
     const int warp_pixel = t / 32 % (TILE_PIXELS / WARP_PIXELS) * WARP_PIXELS;
-    const int across = t / 32 / (TILE_PIXELS / WARP_PIXELS); /* its warp's place along the channels */
+    const int team = t / TEAM_ITEMS, own = t % TEAM_ITEMS;
+    const int across = own / 32 / (TILE_PIXELS / WARP_PIXELS); /* its warp's place along the channels */
     const int own_channel = across * WARP_CHANNELS + 4 * (lane % 8); /* in the tile, the first of its quad */
+    __local const float4 *own_unscale = tile_unscale + own_channel / 4;
     const int below = (width + 1) * IN_CHANNELS;
     const int pixels = out_height * out_width;
     const long first = (long)get_group_id(0) * TILE_PIXELS;
@@ -145,8 +146,11 @@ ${plan.operands()}\
     const long at = first + min(t % TILE_PIXELS, real_pixels - 1);
     const int2 p = strip_pixel((int)(at % pixels), out_height, out_width);
     const int n = (int)(at / pixels), oy = p.x, ox = p.y;
-    const index_t pixel = (index_t)oy * out_width + ox;
-    if (t < TILE_PIXELS) places[t] = (int2)(n, (int)pixel);
+    if (t < TILE_PIXELS) places[t] = (int2)(n, oy * out_width + ox);
+% if window_rows:
+    int origin = 0;
+    for (int i = t; i < WINDOW_CELLS * CELL; i += ITEMS) window[i] = 0;
+% endif
 
     for (int tile = 0; tile < GROUPS * TILES; ++tile) {
         const int group = tile / TILES;
@@ -156,49 +160,59 @@ ${plan.operands()}\
 % if needs_input and fixed:
         __global const float4 *own_scales = channel_scales + (REAL(0) ? first_channel + own_channel : 0) / 4;
 % endif
-        __global const float4 *own_unscale = unscale + (tile * TILE_OUT + own_channel) / 4;
-        __global const uint4 *stages = packed + ((index_t)tile * TAPS + FIRST_TAP) * CHUNKS * STAGE_VECS;
+        __global const uint4 *stages = packed + ((index_t)tile * TAPS + FIRST_TAP + team) * CHUNKS * STAGE_VECS;
         int ahead = 0;
         barrier(CLK_LOCAL_MEM_FENCE);
         if (t == 0) doubted[0] = 0;
+        if (t < TILE_OUT / 4) tile_unscale[t] = unscale[tile * TILE_OUT / 4 + t];
         if (in_group == 0)
-            load_grad_halves(grad_output + ((index_t)n * OUT_CHANNELS + group * GROUP_OUT) * pixels + pixel, pixels, halves, unscaled, counted);
-        ${fetch_weights()}
+            load_grad_halves(grad_output + ((index_t)places[t % TILE_PIXELS].x * OUT_CHANNELS + group * GROUP_OUT) * pixels + places[t % TILE_PIXELS].y, pixels, halves,
+                             unscaled, counted);
+        const int taps = (PAST_TAP - FIRST_TAP - team + TEAMS - 1) / TEAMS; /* of the team */
+        if (taps > 0) ${products.fetch_weights()}
         barrier(CLK_LOCAL_MEM_FENCE);
         if (isnan(unscaled[t % TILE_PIXELS] + dot_quad(own_unscale[0]${" + own_unscale[8]" if unit == "wgmma" else ""}, (float4)(1.0f)))) doubted[0] = 1;
-% if not keeps_plans and not planned:
-        begun_t begun[PLANS_AT_ONCE];
-% endif
         const int new_plans = ${"first_channel % SAMPLE_CHANNELS == 0" if keeps_plans else "1"};
-% if planned:
+% if planned and teams == 1:
         if (new_plans) ${plans_of.make_plans("FIRST_TAP", "FIRST_TAP + 1")}
-% elif keeps_plans:
+% elif keeps_plans or planned:
         if (new_plans) ${plans_of.make_plans("FIRST_TAP", "PAST_TAP")}
 % else:
+        begun_t begun[PLANS_AT_ONCE];
         ${plans_of.begin_plans("FIRST_TAP")}
         ${plans_of.finish_plans("FIRST_TAP")}
 % endif
 % if dotted:
         for (int i = t; i < (new_plans ? WARPS_ACROSS * TAPS_AT_MOST * TILE_PIXELS * 4 : 0); i += ITEMS) dots[i] = 0.0f;
 % endif
-
-        for (int tap = FIRST_TAP; tap < PAST_TAP; ++tap) {
+% if window_rows or teams > 1:
+        publish_copies();
+        barrier(CLK_LOCAL_MEM_FENCE);
+% endif
+% if window_rows:
+        if (new_plans) origin = plan_window(plan, unscaled, real_pixels, ${plans_of.window_origin()}, width, window, cells, most, mean);
+        const float quanta = window_quanta(most[MOST_SHARES], most[MOST_MASK]);
+        if (t < TILE_OUT) ((__local float *)factors)[t] = window_factor(((__local const float *)tile_unscale)[t], most[MOST_SIZE]);
+        barrier(CLK_LOCAL_MEM_FENCE);
+% endif
+        for (int k = 0; k < taps; ++k) {
+            const int tap = FIRST_TAP + team + k * TEAMS;
             const int own_plans = (PLAN_SET(tap) * PLANS + (PLANS > 1 ? own_channel / SAMPLE_CHANNELS : 0)) * TILE_PIXELS;
             float total[2][4][4]${", sum[2][4][4]" if exact else ""};
-            ${zero("total")}
+            ${products.zero("total")}
             for (int chunk = 0; chunk < CHUNKS; ++chunk) {
                 publish_copies();
-                barrier(CLK_LOCAL_MEM_FENCE);
-                __local const uint4 *stage = weights + (((tap - FIRST_TAP) * CHUNKS + chunk) % STAGES * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS);
-                if (ahead < (PAST_TAP - FIRST_TAP) * CHUNKS) ${fetch_weights()}
-% if planned:
+                ${"barrier(CLK_LOCAL_MEM_FENCE)" if teams == 1 else "barrier_of(team + 1, TEAM_ITEMS)"};
+                __local const uint4 *stage = weights + ((team * STAGES + (k * CHUNKS + chunk) % STAGES) * WARPS_ACROSS + across) * (STAGE_VECS / WARPS_ACROSS);
+                if (ahead < taps * CHUNKS) ${products.fetch_weights()}
+% if planned and teams == 1:
                 if (chunk == 0 && new_plans && tap + 1 < PAST_TAP) ${plans_of.make_plans("tap + 1", "tap + 2")}
 % elif not keeps_plans:
                 if (chunk == 0) ${plans_of.begin_plans("min(tap + 1, PAST_TAP - 1)")}
 % endif
 % if exact:
                 if (chunk % SUM_CHUNKS == 0) {
-                    ${zero("sum")}
+                    ${products.zero("sum")}
                 }
 % endif
                 add_products(${sum}, halves, stage, chunk * CHUNK, warp_pixel);
@@ -209,13 +223,12 @@ ${plan.operands()}\
                 }
 % endif
             }
-
 % if not keeps_plans and not planned:
             ${plans_of.finish_plans("tap + 1")}
 % endif
             const int doubtful = doubted[0];
             if (doubtful)
-                settle(total, unscaled + warp_pixel, unscale + (tile * TILE_OUT + across * WARP_CHANNELS) / 4, grad_output, weight, places + warp_pixel, pixels,
+                settle(total, unscaled + warp_pixel, tile_unscale + across * WARP_CHANNELS / 4, grad_output, weight, places + warp_pixel, pixels,
                        first_channel + across * WARP_CHANNELS, GROUP_IN - in_group - across * WARP_CHANNELS, tap);
             /* From here on, column[rows][i] is the lane's quad BESIDE(rows) of pixel warp_pixel + PAIR(rows) + i. */
             float4 column[4][2];
@@ -234,67 +247,54 @@ ${plan.operands()}\
             if (heap) add_heap(to[${b}], column + ${rows}, its, REAL(${rows}) ? real_pixels - warp_pixel : 0, width);
 % endfor
 % endif
-% if dots:
-            float dot[PIXEL_ROWS][2][4];
-% endif
             #pragma unroll
             for (int row = 0; row < PIXEL_ROWS; ++row) {
+% if dots:
+                float dot[2][4];
+% endif
                 #pragma unroll
                 for (int i = 0; i < 2; ++i) {
                     const plan_t at = its[PAIR(row) + i]; /* of channels that aren't real: where zeros are */
 % for rows in besides if dots else ():
                     __global const data_t *from_${rows} = ring + (REAL(${rows}) ? (index_t)PLAN_PIXEL(at) * IN_CHANNELS + first_channel + own_channel + BESIDE(${rows}) : 0);
 % for q, step in enumerate(steps):
-                    dot[row][i][${q}] = ${"" if rows == 0 else "dot[row][i][%d] + " % q}dot_quad(column[row + ${rows}][i], load_ring(from_${rows}${step}));
+                    dot[i][${q}] = ${"" if rows == 0 else "dot[i][%d] + " % q}dot_quad(column[row + ${rows}][i], load_ring(from_${rows}${step}));
 % endfor
 % endfor
+% if needs_input and not paired:
+                    const int adds = warp_pixel + PAIR(row) + i < real_pixels && PLAN_PIXEL(at) != RING_OUTSIDE && !heap;
+% endif
+% if window_rows:
+                    const int cell = adds ? cells[own_plans + warp_pixel + PAIR(row) + i] : NO_CELL;
+% endif
+% for b, rows in enumerate(besides):
 % if paired:
                     add_with_next(to[0], its + PAIR(row) + i, column[row][i], width, REAL(0) && warp_pixel + PAIR(row) + i < real_pixels && !heap);
 % elif needs_input:
-                    const int adds = warp_pixel + PAIR(row) + i < real_pixels && PLAN_PIXEL(at) != RING_OUTSIDE && !heap;
-% for b, rows in enumerate(besides):
+% if window_rows:
+                    if (cell == NO_CELL || !add_to_window(window + cell * CELL + own_channel + BESIDE(${rows}), at, quanta, column[row + ${rows}][i], factors[(own_channel + BESIDE(${rows})) / 4]))
+% endif
                     if (adds && REAL(${rows})) add_to_corners(to[${b}], at, PAIR(row) + i, column[row + ${rows}][i], width);
+% endif
 % endfor
-% endif
                 }
-            }
 % if dots:
-            #pragma unroll
-            for (int row = 0; row < PIXEL_ROWS; ++row) {
 % if dotted:
-                dots[((across * TAPS_AT_MOST + tap - FIRST_TAP) * TILE_PIXELS + warp_pixel + row * 8 + lane / 4) * 4 + lane % 4] += summed_dot(dot[row]);
+                dots[((across * TAPS_AT_MOST + tap - FIRST_TAP) * TILE_PIXELS + warp_pixel + row * 8 + lane / 4) * 4 + lane % 4] += summed_dot(dot);
 % else:
-                #pragma unroll
-                for (int turn = 0; turn < PIXELS_A_LANE; ++turn) {
-                    const int in_warp = PAIR(row) + ${"(PIXELS_A_LANE == 1 ? lane % 2 : turn)"};
-                    float sum_of[4];
-                    sum_dots(dot[row], turn, sum_of);
-                    if (warp_pixel + in_warp < real_pixels && REAL(0) && lane % GROUP_LANES < 2) {
-                        const sample_t s = planned_sample(its[in_warp], ${way_back.gates("own_plans + warp_pixel + in_warp")});
-                        const int n = places[warp_pixel + in_warp].x, g = first_group + own_channel / SAMPLE_CHANNELS;
-                        const index_t pixel = places[warp_pixel + in_warp].y;
-                        ${way_back.store_gradients("its[in_warp].y", "sum_of")}
-                    }
-                }
+                ${plans_of.store_row()}
+% endif
 % endif
             }
-% endif
         }
-% if dotted:
+% if window_rows or dotted:
         barrier(CLK_LOCAL_MEM_FENCE);
-        if ((group * GROUP_IN + min(in_group + TILE_OUT, GROUP_IN)) % SAMPLE_CHANNELS == 0)
-            for (int i = t / TILE_PIXELS; i < (PAST_TAP - FIRST_TAP) * PLANS && t % TILE_PIXELS < real_pixels; i += STRIPES) {
-                const int tap = FIRST_TAP + i / PLANS, g = first_group + i % PLANS;
-                const int n = places[t % TILE_PIXELS].x;
-                const index_t pixel = places[t % TILE_PIXELS].y;
-                const plan_t its = plan[i * TILE_PIXELS + t % TILE_PIXELS];
-                const sample_t s = planned_sample(its, ${way_back.gates("i * TILE_PIXELS + t % TILE_PIXELS")});
-                float dot[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-                for (int w = 0; w < WARPS_ACROSS / PLANS; ++w)
-                    for (int q = 0; q < 4; ++q)
-                        dot[q] += dots[(((i % PLANS * (WARPS_ACROSS / PLANS) + w) * TAPS_AT_MOST + i / PLANS) * TILE_PIXELS + t % TILE_PIXELS) * 4 + q];
-                ${way_back.store_gradients("its.y", "dot")}
-            }
+% endif
+% if window_rows:
+        empty_window(window, factors, quanta, grad_ring + first_channel, origin, width);
+% endif
+% if dotted:
+        if ((group * GROUP_IN + min(in_group + TILE_OUT, GROUP_IN)) % SAMPLE_CHANNELS == 0) ${plans_of.store_dots()}
 % endif
     }
 }

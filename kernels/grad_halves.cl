@@ -11,7 +11,8 @@
 #define GRAD_ROWS (CHUNKS * CHUNK)
 #define GRAD_PART (GRAD_ROWS * TILE_PIXELS) /* halves */
 #define ROW ${min(64, tile_pixels)}
-#define ROW_REAL(o) (GROUP_OUT % CHUNK == 0 || (o) < GROUP_OUT)
+#define ROW_THERE(o) (GRAD_ROWS % STRIPES == 0 || (o) < GRAD_ROWS)
+#define ROW_REAL(o) (GRAD_ROWS % STRIPES == 0 && GROUP_OUT % CHUNK == 0 || (o) < GROUP_OUT)
 % if tile_pixels == 32:
 #define OCTET(o, octet) ((octet) ^ (o) / 2 % 4)
 % else:
@@ -50,10 +51,10 @@ static inline void load_grad_halves(__global const data_t *grad, int pixels, __l
 % if parts == 2:
         const float high = as_float(as_uint(scaled) & 0xffffe000u);
         const uint both = two_halves(high, scaled - high);
-        to[0] = (ushort)(both & 0xffffu);
-        to[GRAD_PART] = (ushort)(both >> 16);
+        if (ROW_THERE(o)) to[0] = (ushort)(both & 0xffffu);
+        if (ROW_THERE(o)) to[GRAD_PART] = (ushort)(both >> 16);
 % else:
-        to[0] = (ushort)(two_halves(scaled, 0.0f) & 0xffffu);
+        if (ROW_THERE(o)) to[0] = (ushort)(two_halves(scaled, 0.0f) & 0xffffu);
 % endif
     }
     counted[t].y = small;

@@ -8,6 +8,12 @@ static inline void team_barrier(void)
     asm volatile("bar.sync %0, 128;" :: "r"((int)get_local_id(0) / 128 + 1) : "memory");
 }
 
+/* A barrier, by its number, of `items` work-items. */
+static inline void barrier_of(int number, int items)
+{
+    asm volatile("bar.sync %0, %1;" :: "r"(number), "r"(items) : "memory");
+}
+
 /* This work-item's number, asked for anew: what is made of it needs no registers since it was last asked for. */
 static inline int item_anew(void)
 {

@@ -149,6 +149,7 @@ _BASE = (
     Case("deep-conv", (2, 48, 9, 18), (40, 48, 3, 3), None, mask=False, stride=2),
     Case("deep-v1", (1, 64, 5, 33), (33, 64, 1, 3), mask=False, bias=False),
     Case("wide", (1, 208, 2, 9), (136, 208, 2, 3), offset_groups=2),
+    Case("many-channels", (2, 80, 9, 23), (40, 80, 3, 3)),
     Case("deep-far", (2, 32, 6, 17), (40, 32, 3, 3), offset_groups=2, offsets="far"),
     Case("deep-nan", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan"),
     Case("deep-nan-zero", (1, 32, 6, 17), (40, 32, 3, 3), offsets="nan", nonfinite="zero"),

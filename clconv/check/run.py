@@ -48,17 +48,20 @@ class Subject:
     def widest(cls, which: str, variant: Variant, dtype: str, device: Device) -> "Iterator[Subject]":
         """The forward pass with its tile of the most outputs, which no small problem chooses by itself, and with the most partial sums.
 
-        With rounded factors too. The input's gradient by NVIDIA's units where one work-group has all taps, and where the most share them.
+        With rounded factors too. The input's gradient by NVIDIA's units where one work-group has all taps, where the most share them, and
+        by the most teams.
         """
         if not (which == "forward" or (which == "backward_data" and variant.name in nvidia.UNITS)):
             return
         for precision in (None, "tf32") if dtype == "float32" and variant.name in _UNITS else (None,):
-            subject = cls(which, variant, BY_NAME["wide"], dtype, dtype, precision=precision)
-            if subject.refusal(device) is None:
-                tiles = [(tile, dict(tile.sizes)) for tile in variant.tiles(subject.request, device)]
-                widest, _ = max(tiles, key=lambda tile: (tile[1].get("tile_out", 0), -tile[1].get("splits", 1)))
-                split, _ = max(tiles, key=lambda tile: (tile[1].get("splits", 1), tile[1].get("tile_out", 0)))
-                yield from (replace(subject, tile=str(tile)) for tile in dict.fromkeys((widest, split)))
+            for case in ("wide",) if which == "forward" else ("wide", "many-channels"):
+                subject = cls(which, variant, BY_NAME[case], dtype, dtype, precision=precision)
+                if subject.refusal(device) is None:
+                    tiles = [(tile, dict(tile.sizes)) for tile in variant.tiles(subject.request, device)]
+                    widest, _ = max(tiles, key=lambda tile: (tile[1].get("tile_out", 0), -tile[1].get("splits", 1)))
+                    split, _ = max(tiles, key=lambda tile: (tile[1].get("splits", 1), tile[1].get("tile_out", 0)))
+                    shared, _ = max(tiles, key=lambda tile: (tile[1].get("window", 0), tile[1].get("teams", 1)))
+                    yield from (replace(subject, tile=str(tile)) for tile in dict.fromkeys((widest, split, shared)))
 
     @classmethod
     def after_keeping(cls, which: str, variant: Variant, dtype: str) -> "tuple[Subject, ...]":
