@@ -48,7 +48,9 @@ _TEAMS = {
 _STRIP = 16
 """Columns of a tile's pixels, see kernels/strips.cl."""
 _WINDOW_PIXELS = 4
-"""Pixels of a window for each of a tile's, at most: it is emptied pixel by pixel."""
+"""Pixels of a window for each of a tile's, at most: it is emptied pixel by pixel. And its sums are rounded as sums of many terms may be."""
+_ONE_SUM = 64
+"""Outputs up to which a work-item has one set of sums: by more, four teams have too few registers."""
 _BUSY = 0.8
 """Work-groups a compute unit that a tile must make, or a smaller one is taken."""
 
@@ -142,15 +144,16 @@ def _leaves_more(problem: Problem, device: "Device", pixels: int) -> bool:
 
 
 def _of_teams(unit: str, request: Request) -> Iterator[Tile]:
-    """Tiles of several teams, which all have taps; with a window where the input's gradient is wanted and it isn't large."""
+    """Tiles of several teams, which all have taps; with a window where the input's gradient is wanted and each pixel gets many terms."""
     problem = request.problem
     if unit != "wgmma" or not _keeps_plans(unit, problem) or is_fixed(request):
         return
     for *shape, teams, window in _TEAMS[parts(problem)]:
         tile = Tile.of(**dict(zip(_SIZES, shape, strict=True)), teams=teams, **({"window": 1} if window else {}))
         rows, columns = _window(problem, tile)
-        fits = not window or ("input" in request.needs and rows * columns <= _WINDOW_PIXELS * tile["tile_pixels"])
-        if fits and problem.taps >= teams:
+        dense = problem.taps >= 4 * problem.stride_y * problem.stride_x and rows * columns <= _WINDOW_PIXELS * tile["tile_pixels"]
+        fits = not window or ("input" in request.needs and dense)
+        if fits and problem.taps >= teams and (teams < 4 or problem.group_out <= _ONE_SUM):
             yield tile
 
 

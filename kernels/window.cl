@@ -1,5 +1,5 @@
 /* Sums of the input's gradient in local memory, for backward_data_matrix. What a tile's pixels add near each other meets in a window of the
- * ring, and each sum goes to global memory once. Needs back_samples, back_plans, planned_sample, atomic.
+ * ring, and each sum goes to global memory once. Needs back_samples, back_plans, planned_sample, atomic, scale.
  *
  *     window[cell][c] = sum of column[c] * mask * (weight of corner), as an integer, in quanta of 1 / (factor[c] * quanta)
  *     factor[c] = 1 / (2**COLUMN_BITS * largest unscaled[p] * unscale[c]),   quanta = 2**(31 - bits) / M
@@ -7,7 +7,8 @@
  * M: the power of two not below any |mask| of the tile; 2**bits: above the sum of |mask| / M * weight that comes to any cell. So if no
  * |column * factor| is above 1, no sum is above 2**31. Columns seldom are: they are sums over GROUP_OUT outputs of products of factors whose
  * largest lie in [2**14, 2**15), and 2**COLUMN_BITS is what random ones come to, eightfold. Whoever is above, or whose sample lies outside
- * the window, or is that of a pixel and a mask much smaller than the tile's largest, or lies in a heap, adds to global memory, as float.
+ * the window, or is that of a pixel and a mask much smaller than the tile's largest, or lies in a heap, adds to global memory, as float. A
+ * term is rounded by at most half of a quantum, some 2**-24 of the tile's usual columns: what no pixel that gets many terms notices.
  *
  * Cell (i, j) is pixel origin + i rows + j of the ring. The window lies where it would without offsets, moved by what samples lie beside it
  * in the mean. */
@@ -16,8 +17,8 @@
 #define WINDOW_CELLS (WINDOW_ROWS * WINDOW_COLUMNS)
 #define CELL (TILE_OUT + 1) /* integers: neighbouring cells begin in different banks */
 #define NO_CELL (-1)
-#define COLUMN_BITS ${29 + ((out_channels // groups - 1).bit_length() + 1) // 2}
-#define SHARES 65536 /* units of what a cell gets */
+#define COLUMN_BITS ${max(30, 29 + ((out_channels // groups - 1).bit_length() + 1) // 2)}
+#define SHARES 65536 /* units of what a cell gets: of each share one more for what is cut off, and one for its roundings to quanta */
 #define HEAP ((4 * ((TAPS + STRIDE_Y * STRIDE_X - 1) / (STRIDE_Y * STRIDE_X)) + 16) * SHARES)
 #define LEAST 0.0625f /* of a mask times unscaled: what is smaller would be rounded too coarsely */
 #define REACH 64 /* pixels: samples that lie further than this beside where they would aren't asked where the window lies */
@@ -28,7 +29,9 @@
 enum { MOST_MASK, MOST_SIZE, MOST_SHARES };
 enum { MEAN_DOWN, MEAN_RIGHT, MEAN_OF };
 
-static inline int near_zero(int exponent) { return exponent >= -60 && exponent <= 60; }
+/* Exponents within these bounds make usual numbers in all that follows. */
+static inline int usual_mask(int exponent) { return exponent >= -30 && exponent <= 30; }
+static inline int usual_factor(int exponent) { return exponent >= -60 && exponent <= 60; }
 static inline float power_of_two(int exponent) { return as_float((uint)(exponent + 127) << 23); }
 static inline int exponent_of(float power) { return (int)(as_uint(power) >> 23) - 127; }
 static inline float window_quanta(uint shares, uint mask) { return power_of_two((int)clz(shares / SHARES) - 1 - exponent_of(as_float(mask))); }
@@ -37,21 +40,7 @@ static inline float window_quanta(uint shares, uint mask) { return power_of_two(
 static inline float window_factor(float unscale, uint size)
 {
     const int exponent = -COLUMN_BITS - exponent_of(as_float(size)) - exponent_of(unscale);
-    return unscale <= FLT_MAX && near_zero(exponent) ? power_of_two(exponent) : NAN;
-}
-
-static inline uint warp_most(uint given)
-{
-    uint most;
-    asm volatile("redux.sync.max.u32 %0, %1, -1;" : "=r"(most) : "r"(given));
-    return most;
-}
-
-static inline int warp_sum(int given)
-{
-    int sum;
-    asm volatile("redux.sync.add.s32 %0, %1, -1;" : "=r"(sum) : "r"(given));
-    return sum;
+    return unscale <= FLT_MAX && usual_factor(exponent) ? power_of_two(exponent) : NAN;
 }
 
 /* The cells of the samples that are planned, NO_CELL for those that add elsewhere, and `most`; returns the origin. All work-items, behind a
@@ -67,7 +56,6 @@ static inline int plan_window(
     barrier(CLK_LOCAL_MEM_FENCE);
     uint mask = 0;
     int down = 0, right = 0, counted = 0;
-    #pragma unroll 1
     for (int i = t; i < PLANNED_TAPS; i += ITEMS) {
         const int from = PLAN_PIXEL(plan[i]) - origin + reach * row + reach;
         const int near = PLAN_PIXEL(plan[i]) != RING_OUTSIDE && from >= 0 && from / row < 2 * reach && from % row < 2 * reach;
@@ -76,18 +64,11 @@ static inline int plan_window(
         right += near ? from % row - reach : 0;
         counted += near;
     }
-    mask = warp_most((mask + 0x7fffffu) & 0x7f800000u);
-    const uint size = warp_most(t < TILE_PIXELS && unscaled[t] <= FLT_MAX ? as_uint(unscaled[t]) : 0u);
-    down = warp_sum(down);
-    right = warp_sum(right);
-    counted = warp_sum(counted);
-    if (t % 32 == 0) { /* who adds to one place waits for all others */
-        atomic_max(most + MOST_MASK, mask);
-        atomic_max(most + MOST_SIZE, size);
-        atomic_add(mean + MEAN_DOWN, down);
-        atomic_add(mean + MEAN_RIGHT, right);
-        atomic_add(mean + MEAN_OF, counted);
-    }
+    atomic_max(most + MOST_MASK, (mask + 0x7fffffu) & 0x7f800000u);
+    atomic_max(most + MOST_SIZE, t < TILE_PIXELS && unscaled[t] <= FLT_MAX ? as_uint(unscaled[t]) : 0u);
+    atomic_add(mean + MEAN_DOWN, down);
+    atomic_add(mean + MEAN_RIGHT, right);
+    atomic_add(mean + MEAN_OF, counted);
     barrier(CLK_LOCAL_MEM_FENCE);
     if (mean[MEAN_OF] > 0) {
         const float one = 1.0f / (float)mean[MEAN_OF];
@@ -95,23 +76,21 @@ static inline int plan_window(
                 + convert_int_rte(one * (float)mean[MEAN_RIGHT] - 0.5f * (WINDOW_COLUMNS - 2));
     }
     const float largest = as_float(most[MOST_MASK]), least = as_float(most[MOST_SIZE]) * LEAST;
-    #pragma unroll 1
     for (int i = t; i < PLANNED_TAPS; i += ITEMS) {
         const plan_t its = plan[i];
         const sample_t s = planned_sample(its, 0);
         const int from = PLAN_PIXEL(its) - origin;
         const float share = fabs(its.y) * inverse(largest);
         const int in_window = PLAN_PIXEL(its) != RING_OUTSIDE && from >= 0 && from / row < WINDOW_ROWS - 1 && from % row < WINDOW_COLUMNS - 1;
-        const int adds = i % TILE_PIXELS < real_pixels && near_zero(exponent_of(largest)) && share <= 1.0f
+        const int adds = i % TILE_PIXELS < real_pixels && usual_mask(exponent_of(largest)) && share <= 1.0f
                       && share * unscaled[i % TILE_PIXELS] >= least;
         const int cell = in_window && adds ? from / row * WINDOW_COLUMNS + from % row : NO_CELL;
         cells[i] = (short)cell;
         for (int corner = 0; corner < (cell == NO_CELL ? 0 : CORNERS); ++corner)
-            atomic_add(window + cell * CELL + steps[corner], (int)(share * corner_weight(s, corner) * SHARES) + 1);
+            atomic_add(window + cell * CELL + steps[corner], (int)(share * corner_weight(s, corner) * SHARES) + 2);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     int shares = 0;
-    #pragma unroll 1
     for (int i = t; i < PLANNED_TAPS; i += ITEMS) {
         if (cells[i] == NO_CELL) continue;
         int here = 0;
@@ -119,20 +98,10 @@ static inline int plan_window(
         if (here > HEAP) cells[i] = NO_CELL;
         else shares = max(shares, here);
     }
-    shares = (int)warp_most((uint)shares);
-    if (t % 32 == 0) atomic_max(most + MOST_SHARES, (uint)shares);
+    atomic_max(most + MOST_SHARES, (uint)shares);
     barrier(CLK_LOCAL_MEM_FENCE);
-    #pragma unroll 1
     for (int i = t; i < WINDOW_CELLS; i += ITEMS) window[i * CELL] = 0;
     return origin;
-}
-
-/* The nearest integers to four sums. Nobody reads these before a barrier, so what is read may be read before. */
-static inline void add_whole(__local int *to, float4 values)
-{
-    const int4 whole = convert_int4_rte(values);
-    asm volatile("red.shared.add.s32 [%0], %1;\nred.shared.add.s32 [%0 + 4], %2;\nred.shared.add.s32 [%0 + 8], %3;\nred.shared.add.s32 [%0 + 12], %4;"
-        :: "l"(to), "r"(whole.s0), "r"(whole.s1), "r"(whole.s2), "r"(whole.s3));
 }
 
 /* A quad of channels of one pixel to the corners of its sample's cell, the first of them at `to`, if it may; whether it does. */
@@ -142,23 +111,30 @@ static inline int add_to_window(__local int *to, plan_t its, float quanta, float
     const float4 parts = column * factor;
     const float scale = its.y * quanta;
     if (!(fabs(parts.s0) <= 1.0f && fabs(parts.s1) <= 1.0f && fabs(parts.s2) <= 1.0f && fabs(parts.s3) <= 1.0f)) return 0;
-% for step in ("0", "CELL", "WINDOW_COLUMNS * CELL", "(WINDOW_COLUMNS + 1) * CELL")[: 4 if offset_groups else 1]:
-    add_whole(to + ${step}, scale * corner_weight(s, ${loop.index}) * parts);
-% endfor
+    #pragma unroll
+    for (int corner = 0; corner < CORNERS; ++corner) {
+        const int4 whole = convert_int4_rte(scale * corner_weight(s, corner) * parts);
+        volatile __local int *sums = to + (corner / 2 * WINDOW_COLUMNS + corner % 2) * CELL;
+        atomic_add(sums, whole.s0);
+        atomic_add(sums + 1, whole.s1);
+        atomic_add(sums + 2, whole.s2);
+        atomic_add(sums + 3, whole.s3);
+    }
     return 1;
 }
 
 /* All sums to global memory, zeros in their place; `ring` is at the tile's first channel. */
 static inline void empty_window(__local int *window, __local const float4 *factor, float quanta, __global float *ring, int origin, int width)
 {
-    #pragma unroll 1
     for (int i = (int)get_local_id(0); i < WINDOW_CELLS * (TILE_OUT / 4); i += ITEMS) {
         const int cell = i / (TILE_OUT / 4), quad = i % (TILE_OUT / 4);
         __local int *from = window + cell * CELL + 4 * quad;
         const int4 sum = (int4)(from[0], from[1], from[2], from[3]);
         if ((sum.s0 | sum.s1 | sum.s2 | sum.s3) == 0) continue;
         const index_t pixel = origin + cell / WINDOW_COLUMNS * (width + 1) + cell % WINDOW_COLUMNS;
-        atomic_add_quad(ring + pixel * IN_CHANNELS + 4 * quad, convert_float4(sum) / (factor[quad] * quanta));
+        const float4 scale = factor[quad] * quanta;
+        const float4 quantum = (float4)(inverse(scale.s0), inverse(scale.s1), inverse(scale.s2), inverse(scale.s3));
+        atomic_add_quad(ring + pixel * IN_CHANNELS + 4 * quad, convert_float4(sum) * quantum);
         from[0] = from[1] = from[2] = from[3] = 0;
     }
 }
