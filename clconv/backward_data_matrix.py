@@ -146,7 +146,7 @@ def _leaves_more(problem: Problem, device: "Device", pixels: int) -> bool:
 def _of_teams(unit: str, request: Request) -> Iterator[Tile]:
     """Tiles of several teams, which all have taps; with a window where the input's gradient is wanted and each pixel gets many terms."""
     problem = request.problem
-    if unit != "wgmma" or not _keeps_plans(unit, problem) or is_fixed(request):
+    if unit != "wgmma" or not problem.offset_groups or not _keeps_plans(unit, problem) or is_fixed(request):
         return
     for *shape, teams, window in _TEAMS[parts(problem)]:
         tile = Tile.of(**dict(zip(_SIZES, shape, strict=True)), teams=teams, **({"window": 1} if window else {}))

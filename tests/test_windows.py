@@ -45,7 +45,6 @@ SHAPES = (
     Case("even-kernel", (2, 64, 10, 40), (16, 64, 2, 2), padding=0, dilation=2),
     Case("large-kernel", (1, 64, 14, 20), (16, 64, 5, 5), padding=2, convention="chainer"),
     Case("stride", (2, 64, 24, 50), (24, 64, 3, 3), stride=(1, 2)),
-    Case("plain-convolution", (2, 64, 13, 35), (24, 64, 3, 3), offset_groups=None, mask=False),
     Case("edges-of-cells", (2, 64, 13, 35), (24, 64, 3, 3), offsets="edges"),
     Case("heap", (1, 64, 16, 33), (24, 64, 3, 3), offsets="heaps"),
 )
