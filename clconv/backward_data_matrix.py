@@ -118,7 +118,7 @@ def _local_bytes(unit: str, request: Request, tile: Tile) -> int:
     aligned = 1024 if unit == "wgmma" else 0
     rows, columns = _window(problem, tile)
     window = (rows * columns * (channels + 1) + channels) * 4 + sets * _plans(problem, tile) * pixels * 2 + 24 if rows else 0
-    return window + planned + weights + grads + dots + 12 * pixels + aligned
+    return window + planned + weights + grads + dots + 12 * pixels + 4 * channels + 16 + aligned
 
 
 def _dotted(unit: str, request: Request) -> bool:
