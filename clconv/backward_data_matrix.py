@@ -160,6 +160,7 @@ def _of_teams(unit: str, request: Request) -> Iterator[Tile]:
 def _tiles(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     """First those that occupy the compute units, with channels for all warps before others; then those of fewer pixels before others.
 
+    Tiles of several teams come before others that occupy the units, else last.
     Taps are shared out where pixels alone don't occupy the units; a tile whose taps aren't comes after all that are.
     """
     problem = request.problem

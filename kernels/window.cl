@@ -1,5 +1,5 @@
 /* Sums of the input's gradient in local memory, for backward_data_matrix. What a tile's pixels add near each other meets in a window of the
- * ring, and each sum goes to global memory once. Needs back_samples, back_plans, planned_sample, atomic, scale.
+ * ring, and each sum goes to global memory once. Needs back_plans, planned_sample, atomic, scale.
  *
  *     window[cell][c] = sum of column[c] * mask * (weight of corner), as an integer, in quanta of 1 / (factor[c] * quanta)
  *     factor[c] = 1 / (2**COLUMN_BITS * largest unscaled[p] * unscale[c]),   quanta = 2**(31 - bits) / M
