@@ -73,7 +73,7 @@ class Sequel:
 
     def enqueue(self, buffers: Mapping[str, cl.Buffer], wait_for: Sequence[cl.Event] = ()) -> list[cl.Event]:
         """Enqueue the steps and return what a later command has to wait for."""
-        events = list(wait_for)
+        events = list(dict.fromkeys(wait_for))
         traced, logged = _traced.get(), log.isEnabledFor(logging.INFO)
         for number, step in enumerate(self._steps):
             if isinstance(step, Fill):

@@ -29,12 +29,14 @@ class OpenCLDoor:
         self._plain = plain
         self.events: list[cl.Event] = []
         self._inputs: dict[str, cla.Array] = {}
+        self._memories: list[Any] = []
         self._results: dict[str, tuple[cla.Array, Any]] = {}
 
     def read(self, name: str, array: cla.Array) -> Any:
         """The array's own memory where it is row-major and starts where a buffer may; else a row-major copy."""
         self._inputs[name] = array
-        buffer = array.base_data if self._plain else self._own_memory(array)
+        self._memories.append(_whole(array))
+        buffer = self._own_memory(array)
         if buffer is None:
             packed = self._row_major_copy(name, array)
             array, buffer = packed, packed.base_data
@@ -59,10 +61,10 @@ class OpenCLDoor:
 
     def _overlaps(self, out: cla.Array) -> bool:
         """Whether it lies in the same buffer as an operand; two parts of one buffer count, overlapping or not."""
-        return _whole(out) in map(_whole, self._inputs.values())
+        return _whole(out) in self._memories
 
     def _own_memory(self, array: cla.Array) -> Any:
-        if is_plain(array):
+        if self._plain or is_plain(array):
             return array.base_data
         if not array.flags.c_contiguous or not isinstance(array.base_data, cl.MemoryObjectHolder):
             return None  # shared virtual memory is none: fills and sub-buffers want a buffer
