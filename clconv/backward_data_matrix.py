@@ -39,12 +39,18 @@ _SHAPES = {
     "mma": ((128, 64, 64), (64, 128, 32), (128, 64, 32), (64, 64, 32), (32, 64, 32), (64, 32, 32), (32, 32, 32)),
     "wgmma": ((192, 64, 64), (128, 64, 64), (64, 128, 64), (64, 128, 32), (128, 64, 32), (64, 64, 32)),
 }
-"""The fastest on an H100 first; where plans of all taps are not kept and floats are added, those of short chunks are."""
+"""The fastest on an H100 first; where plans of all taps are not kept and floats are added, those of short chunks are.
+
+Of half types, those of no more than 64 pixels, too.
+"""
 _TEAMS = {
     1: ((128, 64, 64, 2, True), (64, 64, 64, 3, True), (64, 64, 64, 3, False)),
-    2: ((128, 64, 32, 2, True), (64, 64, 32, 4, True)),
+    2: ((128, 64, 32, 2, True), (64, 64, 32, 4, True), (64, 64, 64, 2, False)),
 }
-"""By parts of a factor: those of several teams, with a window or without, where wgmma adds floats; before all others, of one."""
+"""By parts of a factor: those of several teams, with a window or without, where wgmma adds floats; before all others, of one.
+
+By two parts, those without where 128 pixels don't fit.
+"""
 _STRIP = 16
 """Columns of a tile's pixels, see kernels/strips.cl."""
 _WINDOW_PIXELS = 4
@@ -117,7 +123,7 @@ def _local_bytes(unit: str, request: Request, tile: Tile) -> int:
     planned = sets * _plans(problem, tile) * pixels * (21 if is_fixed(request) else 17)
     aligned = 1024 if unit == "wgmma" else 0
     rows, columns = _window(problem, tile)
-    window = (rows * columns * (channels + 1) + channels) * 4 + sets * _plans(problem, tile) * pixels * 2 + 24 if rows else 0
+    window = (rows * columns * (channels + 2) + channels) * 4 + sets * _plans(problem, tile) * pixels * 2 + 24 if rows else 0
     return window + planned + weights + grads + dots + 12 * pixels + 4 * channels + 16 + aligned
 
 
@@ -143,7 +149,7 @@ def _leaves_more(problem: Problem, device: "Device", pixels: int) -> bool:
     return pixels > 128 and rounds[0] >= rounds[1]
 
 
-def _of_teams(unit: str, request: Request) -> Iterator[Tile]:
+def _of_teams(unit: str, request: Request, device: "Device") -> Iterator[Tile]:
     """Tiles of several teams, which all have taps; with a window where the input's gradient is wanted and each pixel gets many terms."""
     problem = request.problem
     if unit != "wgmma" or not problem.offset_groups or not _keeps_plans(unit, problem) or is_fixed(request):
@@ -152,8 +158,9 @@ def _of_teams(unit: str, request: Request) -> Iterator[Tile]:
         tile = Tile.of(**dict(zip(_SIZES, shape, strict=True)), teams=teams, **({"window": 1} if window else {}))
         rows, columns = _window(problem, tile)
         dense = problem.taps >= 4 * problem.stride_y * problem.stride_x and rows * columns <= _WINDOW_PIXELS * tile["tile_pixels"]
-        fits = not window or ("input" in request.needs and dense)
-        if fits and problem.taps >= teams and (teams < 4 or problem.group_out <= _ONE_SUM):
+        widest = Tile.of(**dict(zip(_SIZES, (128, 64, 64), strict=True)))
+        pays = "input" in request.needs and dense if window else parts(problem) == 1 or not _legal(unit, request, device, widest)
+        if pays and problem.taps >= teams and (teams < 4 or problem.group_out <= _ONE_SUM):
             yield tile
 
 
@@ -166,12 +173,12 @@ def _tiles(unit: str, request: Request, device: "Device") -> tuple[Tile, ...]:
     problem = request.problem
     shapes = _SHAPES[unit]
     if not _keeps_plans(unit, problem) and not is_fixed(request):
-        shapes = tuple(sorted(shapes, key=lambda shape: shape[2]))
+        shapes = tuple(sorted(shapes, key=lambda shape: (shape[2], parts(problem) == 1 and shape[0] > 64)))
     whole = [Tile.of(**dict(zip(_SIZES, shape, strict=True))) for shape in shapes]
     tiles = [_split(problem, device, tile) for tile in whole]
     legal = [tile for tile in tiles if _legal(unit, request, device, tile)]
     legal.sort(key=lambda tile: (_idles(unit, problem, tile), _leaves_more(problem, device, tile["tile_pixels"])))
-    teams = [tile for tile in _of_teams(unit, request) if _legal(unit, request, device, tile)]
+    teams = [tile for tile in _of_teams(unit, request, device) if _legal(unit, request, device, tile)]
     busy = [tile for tile in (*teams, *legal) if _work_groups(problem, tile) >= _BUSY * device.compute_units]
     fewer = sorted(legal, key=lambda tile: tile["tile_pixels"])
     return tuple(dict.fromkeys([*busy, *fewer, *(tile for tile in whole if _legal(unit, request, device, tile)), *teams]))

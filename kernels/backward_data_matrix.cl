@@ -115,8 +115,9 @@ ${plan.operands()}\
     __local int window[WINDOW_CELLS * CELL];
     __local float4 factors[TILE_OUT / 4];
     __local short cells[PLAN_SETS * PLANNED];
-    __local uint most[3];
-    __local int mean[3];
+    __local int room[WINDOW_CELLS];
+    __local uint most[2];
+    __local int mean[4];
 % endif
     __local uint4 weights[TEAMS * STAGES * STAGE_VECS];
     __local uint4 grads[PARTS * GRAD_PART / 8]${" __attribute__((aligned(1024)))" if unit == "wgmma" else ""};
@@ -190,8 +191,8 @@ ${plan.operands()}\
         barrier(CLK_LOCAL_MEM_FENCE);
 % endif
 % if window_rows:
-        if (new_plans) origin = plan_window(plan, unscaled, real_pixels, ${plans_of.window_origin()}, width, window, cells, most, mean);
-        const float quanta = window_quanta(most[MOST_SHARES], most[MOST_MASK]);
+        if (new_plans) origin = plan_window(plan, unscaled, real_pixels, ${plans_of.window_origin()}, width, cells, room, most, mean);
+        const float quanta = window_quanta(most, mean);
         if (t < TILE_OUT) ((__local float *)factors)[t] = window_factor(((__local const float *)tile_unscale)[t], most[MOST_SIZE]);
         barrier(CLK_LOCAL_MEM_FENCE);
 % endif

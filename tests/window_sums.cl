@@ -29,15 +29,16 @@ void window_sums(
     __local int window[WINDOW_CELLS * CELL];
     __local short cells[TAPS * TILE_PIXELS];
     __local float4 factors[TILE_OUT / 4];
-    __local uint most[3];
-    __local int mean[3];
+    __local int room[WINDOW_CELLS];
+    __local uint most[2];
+    __local int mean[4];
     const int t = (int)get_local_id(0);
     for (int i = t; i < TAPS * TILE_PIXELS; i += ITEMS) plan[i] = plans[i];
     for (int i = t; i < TILE_PIXELS; i += ITEMS) unscaled[i] = all_unscaled[i];
     for (int i = t; i < WINDOW_CELLS * CELL; i += ITEMS) window[i] = 0;
     barrier(CLK_LOCAL_MEM_FENCE);
-    const int origin = plan_window(plan, unscaled, real_pixels, beside, width, window, cells, most, mean);
-    const float quanta = window_quanta(most[MOST_SHARES], most[MOST_MASK]);
+    const int origin = plan_window(plan, unscaled, real_pixels, beside, width, cells, room, most, mean);
+    const float quanta = window_quanta(most, mean);
     for (int c = t; c < TILE_OUT; c += ITEMS) ((__local float *)factors)[c] = window_factor(unscale[c], most[MOST_SIZE]);
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int i = t; i < TAPS * TILE_PIXELS * (TILE_OUT / 4); i += ITEMS) {
