@@ -10,8 +10,9 @@
  * the window, or is that of a pixel and a mask much smaller than the tile's largest, adds to global memory, as float.
  *
  * Where factors are cut in two, there is room for somewhat more than what pixels get in the mean, so that a term is rounded by at most half of
- * a quantum, some 2**-24 of the tile's usual columns: what no pixel that gets many terms notices. Where they are rounded to 11 bits, all
- * samples of a tile have room in one pixel, and terms of 22 bits become integers by an addition, an eighth of what a conversion takes.
+ * a quantum, some 2**-24 of the tile's usual columns: what no pixel that gets many terms notices. Where they have 11 bits, terms have 22, which
+ * an addition makes integers of in an eighth of a conversion's time; bits are 9, for 127 samples in each of four cells, and usual columns are a
+ * quarter of 2**COLUMN_BITS.
  *
  * Cell (i, j) is pixel origin + i rows + j of the ring. The window lies where it would without offsets, moved by what samples lie beside it
  * in the mean. */
@@ -22,11 +23,9 @@
 #define CELL (TILE_OUT + 1) /* integers: neighbouring cells begin in different banks */
 #define NO_CELL (-1)
 #define CORNER_CELL(cell, corner) ((cell) + (corner) / 2 * WINDOW_COLUMNS + (corner) % 2)
-#define COLUMN_BITS ${max(30, 29 + ((out_channels // groups - 1).bit_length() + 1) // 2)}
+#define COLUMN_BITS ${max(30, 29 + ((out_channels // groups - 1).bit_length() + 1) // 2) - (parts == 1)}
 #define ROOM ${1.75 * taps / (stride_y * stride_x)}f /* terms of the mean mask */
-% if parts == 1:
-#define BITS ${max(9, (tile_pixels * taps - 1).bit_length())}
-% endif
+#define SAMPLES 127 /* of a cell, where they are counted */
 #define SHARES 65536 /* units of what a pixel gets: of each share one more for what is cut off, and one for its roundings to quanta */
 #define PLANNED_TAPS ((PAST_TAP - FIRST_TAP) * PLANNED)
 #define LEAST 0.0625f /* of a mask times unscaled: what is smaller would be rounded too coarsely */
@@ -47,7 +46,7 @@ static inline int exponent_of(float power) { return (int)(as_uint(power) >> 23) 
 static inline int room_bits(volatile __local const int *mean)
 {
     const int bits = exponent_of(ROOM / 4096 * (float)mean[MEAN_SHARE] / (float)max(mean[MEAN_OF], 1)) + 1;
-    return ${"bits > 0 ? BITS : 0" if parts == 1 else "min(bits, 12)"};
+    return ${"bits > 0 ? 9 : 0" if parts == 1 else "min(bits, 12)"};
 }
 
 static inline float window_quanta(volatile __local const uint *most, volatile __local const int *mean)
@@ -83,7 +82,9 @@ static inline int admitted(
     const int adds = PLAN_PIXEL(its) != RING_OUTSIDE && bits > 0 && share > 0.0f && share * unscaled >= as_float(most[MOST_SIZE]) * LEAST;
     if (!adds || from < 0 || from / row >= WINDOW_ROWS - 1 || from % row >= WINDOW_COLUMNS - 1) return NO_CELL;
     const int cell = from / row * WINDOW_COLUMNS + from % row;
-% if parts == 2:
+% if parts == 1:
+    return atomic_inc(room + cell) < SAMPLES ? cell : NO_CELL;
+% else:
     const sample_t s = planned_sample(its, 0);
     int full = 0;
     #pragma unroll
@@ -94,9 +95,8 @@ static inline int admitted(
     #pragma unroll
     for (int corner = 0; corner < CORNERS; ++corner)
         if (full) atomic_sub(room + CORNER_CELL(cell, corner), share_at(share, s, corner));
-    if (full) return NO_CELL;
+    return full ? NO_CELL : cell;
 % endif
-    return cell;
 }
 
 /* The cells of the samples that are planned, NO_CELL for those that add elsewhere, and `most` and `mean`; returns the origin. All work-items,

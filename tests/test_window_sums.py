@@ -78,7 +78,7 @@ DATA = {
     "tiny gradients": Data((0.0, 0.0), pixels=_each(1e-20)),
     "channels of all sizes": Data((0.75, 0.9), channels=_sizes(-12, 12)),
     "sizes that cancel": Data((0.75, 0.9), pixels=_each(1e18), channels=_each(1e-18)),
-    "columns of one sign": Data((0.75, 0.9), columns=lambda rng, shape: 4.0 * np.abs(rng.standard_normal(shape))),
+    "columns of one sign": Data((0.65, 0.9), columns=lambda rng, shape: 4.0 * np.abs(rng.standard_normal(shape))),
     "large columns": Data((0.0, 0.01), columns=_each(1e3)),
     "NaN columns": Data((0.5, 0.9), columns=_some(np.nan, 1e-3)),
     "infinite columns": Data((0.5, 0.9), columns=_some(np.inf, 1e-3)),
@@ -152,10 +152,12 @@ def test_sums(name: str, precision: str | None, device: Device) -> None:
     # 64 products of normal numbers whose largest are 1 add up to about 1, and their magnitudes to about 5
     terms = np.maximum(np.abs(columns), 5 * scale).astype(np.float64)
     magnitude = _sums(np.concatenate([plans[..., :1], np.abs(plans[..., 1:2]), plans[..., 2:]], -1), terms, data.real)
+    # terms of factors that are rounded to 11 bits have 22 bits
+    eps = 2.0**-18 if precision else float(np.finfo(np.float32).eps)
     # one quantum is what sums of a usual size round by: a pixel at the edge, to which little comes, is known no better
     known = np.maximum(magnitude, 0.25 * np.where(magnitude > 0, scale.max(axis=0), 0))
     with np.errstate(invalid="ignore"):
-        right = np.abs(got - want) <= FACTOR * (2.0**-15 if precision else float(np.finfo(np.float32).eps)) * known + 1e-36
+        right = np.abs(got - want) <= FACTOR * eps * known + 1e-36
     wrong = np.argwhere(~(right | (got == want) | (np.isnan(got) & np.isnan(want))))
     first = [(tuple(place), got[tuple(place)], want[tuple(place)]) for place in wrong[:1]]
     assert not first, f"{len(wrong)} sums of {name!r} are wrong, first (place, got, want) {first[0]}"
