@@ -41,7 +41,7 @@ _SHAPES = {
 }
 """The fastest on an H100 first; where plans of all taps are not kept and floats are added, those of short chunks are.
 
-Of half types, those of no more than 64 pixels, too.
+Where factors have 11 bits, those of no more than 64 pixels, too.
 """
 _TEAMS = {
     1: ((128, 64, 64, 2, True), (64, 64, 64, 3, True), (64, 64, 64, 3, False)),

@@ -191,7 +191,7 @@ ${plan.operands()}\
         barrier(CLK_LOCAL_MEM_FENCE);
 % endif
 % if window_rows:
-        if (new_plans) origin = plan_window(plan, unscaled, real_pixels, ${plans_of.window_origin()}, width, cells, room, most, mean);
+        if (new_plans || in_group == 0) origin = plan_window(plan, unscaled, real_pixels, ${plans_of.window_origin()}, width, cells, room, most, mean);
         const float quanta = window_quanta(most, mean);
         if (t < TILE_OUT) ((__local float *)factors)[t] = window_factor(((__local const float *)tile_unscale)[t], most[MOST_SIZE]);
         barrier(CLK_LOCAL_MEM_FENCE);

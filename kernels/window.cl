@@ -6,13 +6,12 @@
  *
  * M: the power of two not below any |mask| of the tile. A pixel has room for 2**bits of |mask| / M * weight. So if no |column * factor| is above
  * 1, no sum is above 2**31. Columns seldom are: they are sums over GROUP_OUT outputs of products of factors whose largest lie in
- * [2**14, 2**15), and 2**COLUMN_BITS is what random ones come to, eightfold. Whoever is above, or finds no room, or whose sample lies outside
- * the window, or is that of a pixel and a mask much smaller than the tile's largest, adds to global memory, as float.
+ * [2**14, 2**15) and [2**13, 2**14), and 2**COLUMN_BITS is what random ones come to, sixteenfold. Whoever is above, or finds no room, or whose
+ * sample lies outside the window, or is that of a pixel and a mask much smaller than the tile's largest, adds to global memory, as float.
  *
  * Where factors are cut in two, there is room for somewhat more than what pixels get in the mean, so that a term is rounded by at most half of
  * a quantum, some 2**-24 of the tile's usual columns: what no pixel that gets many terms notices. Where they have 11 bits, terms have 22, which
- * an addition makes integers of in an eighth of a conversion's time; bits are 9, for 127 samples in each of four cells, and usual columns are a
- * quarter of 2**COLUMN_BITS.
+ * an addition makes integers of in an eighth of a conversion's time; bits are 9, for 127 samples in each of four cells.
  *
  * Cell (i, j) is pixel origin + i rows + j of the ring. The window lies where it would without offsets, moved by what samples lie beside it
  * in the mean. */
@@ -23,7 +22,7 @@
 #define CELL (TILE_OUT + 1) /* integers: neighbouring cells begin in different banks */
 #define NO_CELL (-1)
 #define CORNER_CELL(cell, corner) ((cell) + (corner) / 2 * WINDOW_COLUMNS + (corner) % 2)
-#define COLUMN_BITS ${max(30, 29 + ((out_channels // groups - 1).bit_length() + 1) // 2) - (parts == 1)}
+#define COLUMN_BITS ${max(29, 28 + ((out_channels // groups - 1).bit_length() + 1) // 2)}
 #define ROOM ${1.75 * taps / (stride_y * stride_x)}f /* terms of the mean mask */
 #define SAMPLES 127 /* of a cell, where they are counted */
 #define SHARES 65536 /* units of what a pixel gets: of each share one more for what is cut off, and one for its roundings to quanta */
@@ -31,8 +30,8 @@
 #define LEAST 0.0625f /* of a mask times unscaled: what is smaller would be rounded too coarsely */
 #define REACH 64 /* pixels: samples that lie further than this beside where they would aren't asked where the window lies */
 
-/* Of a tile's samples, in local memory: M and the largest unscaled, as bits; how far in all they lie from the first cell, how many that are,
- * and the sum of their |mask| / M, in 4096ths. */
+/* Of a tile's samples, in local memory: M and the largest unscaled, as bits; how far in all those lie from the first cell that lie near it, how
+ * many these are, and the sum of all |mask| / M, in 4096ths. */
 enum { MOST_MASK, MOST_SIZE };
 enum { MEAN_DOWN, MEAN_RIGHT, MEAN_OF, MEAN_SHARE };
 
@@ -42,11 +41,12 @@ static inline int usual_factor(int exponent) { return exponent >= -60 && exponen
 static inline float power_of_two(int exponent) { return as_float((uint)(exponent + 127) << 23); }
 static inline int exponent_of(float power) { return (int)(as_uint(power) >> 23) - 127; }
 
-/* Below 1 where masks are mostly much smaller than the largest: then few terms make a sum, and quanta are too coarse for it. */
+/* Below 1 where masks are mostly much smaller than the largest, or samples mostly far: then few terms make a sum, and quanta are too coarse
+ * for it. */
 static inline int room_bits(volatile __local const int *mean)
 {
-    const int bits = exponent_of(ROOM / 4096 * (float)mean[MEAN_SHARE] / (float)max(mean[MEAN_OF], 1)) + 1;
-    return ${"bits > 0 ? 9 : 0" if parts == 1 else "min(bits, 12)"};
+    const int bits = exponent_of(ROOM / 4096 / PLANNED_TAPS * (float)mean[MEAN_SHARE]) + 1;
+    return 2 * mean[MEAN_OF] < PLANNED_TAPS ? 0 : ${"bits > 0 ? 9 : 0" if parts == 1 else "bits"};
 }
 
 static inline float window_quanta(volatile __local const uint *most, volatile __local const int *mean)

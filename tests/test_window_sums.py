@@ -46,6 +46,7 @@ _ones = _each(1.0)
 class Data:
     """A tile's data: how far offsets reach, where to; masks; sizes of pixels' gradients and of channels' weights; columns beside these.
 
+    `near` is the share of the samples that aren't outside of the image; in a heap all lie on one pixel.
     `windowed` says which share of the quads the window takes, at least and at most.
     """
 
@@ -57,6 +58,8 @@ class Data:
     channels: Numbers = _ones
     columns: Numbers = lambda rng, shape: rng.standard_normal(shape)
     real: int = 128
+    near: float = 1.0
+    heap: bool = False
 
 
 DATA = {
@@ -65,7 +68,7 @@ DATA = {
     "moved": Data((0.75, 0.9), moved=(6.0, -9.0)),
     "part of a tile": Data((0.75, 0.9), real=70),
     "masks of all sizes": Data((0.0, 0.0), masks=_sizes(-8, 8)),
-    "masks of three sizes": Data((0.2, 0.5), masks=_sizes(-2, 0)),
+    "masks of three sizes": Data((0.2, 0.6), masks=_sizes(-2, 0)),
     "large masks": Data((0.5, 0.9), masks=_each(2.0**29)),
     "larger masks": Data((0.0, 0.0), masks=_each(1e20)),
     "tiny masks": Data((0.0, 0.0), masks=_each(1e-35)),
@@ -80,6 +83,9 @@ DATA = {
     "sizes that cancel": Data((0.75, 0.9), pixels=_each(1e18), channels=_each(1e-18)),
     "columns of one sign": Data((0.65, 0.9), columns=lambda rng, shape: 4.0 * np.abs(rng.standard_normal(shape))),
     "large columns": Data((0.0, 0.01), columns=_each(1e3)),
+    "few samples": Data((0.0, 0.0), near=0.03),
+    "heap of largest columns": Data((0.01, 0.12), masks=_ones, columns=_each(8.0), heap=True),
+    "heap of smallest columns": Data((0.01, 0.12), masks=_each(-0.5), columns=_each(8.0), heap=True),
     "NaN columns": Data((0.5, 0.9), columns=_some(np.nan, 1e-3)),
     "infinite columns": Data((0.5, 0.9), columns=_some(np.inf, 1e-3)),
 }
@@ -105,7 +111,10 @@ def _plans(data: Data, pixels: int, rng: np.random.Generator) -> NumpyArray:
         for start, along, step, moved in zip((4, 16), divmod(pixel, 16), divmod(tap, 3), data.moved, strict=True)
     ]
     row, column = (np.floor(place) for place in places)
-    inside = (row >= -1) & (row < HEIGHT) & (column >= -1) & (column < WIDTH)
+    if data.heap:
+        places = [np.full(tap.shape, start) for start in (4.0, 16.0)]
+        row, column = places
+    inside = (rng.random(tap.shape) < data.near) & (row >= -1) & (row < HEIGHT) & (column >= -1) & (column < WIDTH)
     cells = np.where(inside, BEFORE + row * ROW + column, 0).astype(np.int32)
     fractions = (place - np.floor(place) for place in places)
     return np.stack([cells.view(np.float32), data.masks(rng, tap.shape), *fractions], -1).astype(np.float32)

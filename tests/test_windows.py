@@ -16,6 +16,7 @@ from clconv.check.run import Subject
 from clconv.tuning import PASSES
 
 CASE = Case("window", (2, 64, 19, 37), (40, 64, 3, 3), bias=False)
+SHARED = Case("groups-share-offsets", (2, 128, 12, 21), (96, 64, 3, 3), bias=False)
 NEEDS = ("input", "offset", "mask")
 
 Arrays = dict[str, NumpyArray]
@@ -45,6 +46,7 @@ SHAPES = (
     Case("even-kernel", (2, 64, 10, 40), (16, 64, 2, 2), padding=0, dilation=2),
     Case("large-kernel", (1, 64, 14, 20), (16, 64, 5, 5), padding=2, convention="chainer"),
     Case("stride", (2, 64, 24, 50), (24, 64, 3, 3), stride=(1, 2)),
+    Case("many-small-images", (300, 64, 2, 3), (24, 64, 3, 3)),
     Case("edges-of-cells", (2, 64, 13, 35), (24, 64, 3, 3), offsets="edges"),
     Case("heap", (1, 64, 16, 33), (24, 64, 3, 3), offsets="heaps"),
 )
@@ -60,17 +62,17 @@ def _subjects(case: Case, device: Device) -> Iterator[Subject]:
                 yield from (replace(subject, tile=tile) for tile in tiles)
 
 
-def _check(arrays: Arrays, device: Device, names: tuple[str, ...] = NEEDS) -> None:
+def _check(arrays: Arrays, device: Device, names: tuple[str, ...] = NEEDS, case: Case = CASE) -> None:
     """Against the reference by every tile, but in float16, which doesn't hold such gradients."""
     tried = 0
-    for subject in _subjects(CASE, device):
+    for subject in _subjects(case, device):
         if subject.dtype == "float16":
             continue
         tried += 1
         given: dict[str, Any] = {name: array.astype(subject.dtype) for name, array in arrays.items()}
         with np.errstate(all="ignore"):
             want, magnitude = (
-                make(**given, **CASE.options, needs=NEEDS) for make in (reference.deform_conv2d_backward, reference.backward_magnitude)
+                make(**given, **case.options, needs=NEEDS) for make in (reference.deform_conv2d_backward, reference.backward_magnitude)
             )
         plan = subject.plan(device)
         got = plan.backward(**given, needs=NEEDS)
@@ -87,8 +89,8 @@ def _skip_without_unit(tried: int, device: Device) -> None:
         pytest.skip("the device has no wgmma")
 
 
-def _arrays() -> tuple[Arrays, np.random.Generator]:
-    return {name: array.astype(np.float64) for name, array in CASE.arrays().items()}, np.random.default_rng(0)
+def _arrays(case: Case = CASE) -> tuple[Arrays, np.random.Generator]:
+    return {name: array.astype(np.float64) for name, array in case.arrays().items()}, np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("unusual", UNUSUAL)
@@ -107,6 +109,14 @@ def test_unusual_masks(masks: str, device: Device) -> None:
 def test_unusual_offsets(offsets: str, device: Device) -> None:
     arrays, rng = _arrays()
     _check(arrays | {"offset": OFFSETS[offsets](rng, arrays["offset"])}, device)
+
+
+@pytest.mark.parametrize("size", [2.0**-20, 2.0**-6, 2.0**12])
+def test_groups_of_other_sizes(size: float, device: Device) -> None:
+    """Both groups have the same samples, but pixels of other sizes."""
+    arrays, _ = _arrays(SHARED)
+    arrays["grad_output"][:, 48:] *= size
+    _check(arrays, device, case=SHARED)
 
 
 @pytest.mark.parametrize("case", SHAPES, ids=lambda case: case.name)
