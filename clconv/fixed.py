@@ -141,10 +141,9 @@ def _block(problem: Problem) -> int:
 def _norms(problem: Problem, size: int) -> Launch:
     tile = min(32, size)
     parts = size // tile
-    way: dict[str, Value] = {"tile_pixels": tile, "parts": parts, "groups_each": problem.groups >= parts}
-    kernel = Kernel.of("fixed_norms", {**way, **weight_specialisation(problem), "wide": problem.wide})
+    kernel = Kernel.of("fixed_norms", {"tile_pixels": tile, "parts": parts, **weight_specialisation(problem), "wide": problem.wide})
     scalars = (np.int32(problem.batch), np.int32(problem.out_height * problem.out_width))
-    turns = ceil_div(problem.groups, parts) + ceil_div(problem.out_channels, parts) + problem.group_out + parts
+    turns = ceil_div(problem.groups, parts) * (1 + problem.group_out) + ceil_div(problem.out_channels, parts) + parts
     return Launch(kernel, ("grad_output", "grad_norms"), scalars, (ceil_div(problem.out_pixels, tile) * size,), (size,), turns)
 
 
@@ -156,7 +155,7 @@ def _reach(problem: Problem, size: int) -> Launch:
     window_rows = min(_WINDOW // window_columns, window_rows)
     way: dict[str, Value] = {
         "rows": rows, "columns": columns, "window_rows": window_rows, "window_columns": window_columns, "margin": _MARGIN,
-        "weight_units": _units(problem),
+        "weight_units": _units(problem), "few_weight": _few_weight(problem),
     }  # fmt: skip
     kernel = Kernel.of("fixed_reach", {**way, **specialisation(problem), "wide": ring_wide(problem)})
     blocks = problem.batch * ceil_div(problem.out_height, rows) * ceil_div(problem.out_width, columns)

@@ -6,7 +6,8 @@
  *     reach[g][pixel][1] = sum over them: share in WEIGHT_UNITS, rounded up: all their terms together are at most the product
  *
  * norms [N][P], offset [N][OG][K][2][P], mask [N][OG][K][P]; reach as pixels of the ring (see ring), zeros before. A maximum, and a sum of
- * integers, are the same in any order. What isn't finite counts as 0.
+ * integers, are the same in any order. What isn't finite counts as 0. Where norms are negative, the sum is more than FEW_WEIGHT, as if there were
+ * many terms.
  *
  * Work-group (i, g): a block of ROWS x COLUMNS outputs of an image, block after block, in offset group g. Work-item t: output t of the block,
  * at all taps. Most samples lie near each other: they meet in a window of the ring in local memory, and what came there is brought to
@@ -30,6 +31,7 @@
 #define WINDOW (WINDOW_ROWS * WINDOW_COLUMNS)
 #define MARGIN ${margin}
 #define WEIGHT_UNITS ${weight_units}
+#define FEW_WEIGHT ${few_weight}
 #define LEAST_SHARE 0.125f
 
 __kernel __attribute__((reqd_work_group_size(ROWS * COLUMNS, 1, 1)))
@@ -72,7 +74,8 @@ void fixed_reach(
     barrier(CLK_LOCAL_MEM_FENCE);
     const int real = oy < out_height && ox < out_width;
     const index_t pixel = real ? (index_t)oy * out_width + ox : 0;
-    const float norm = real ? norms[(index_t)n * pixels + pixel] : 0.0f;
+    const float signed_norm = real ? norms[(index_t)n * pixels + pixel] : 0.0f, norm = fabs(signed_norm);
+    const uint at_least = signed_norm < 0.0f ? FEW_WEIGHT + 1 : 0;
     #pragma unroll 3
     for (int tap = 0; tap < (norm > 0.0f ? TAPS : 0); ++tap) {
         const plan_t p = ${plan.here("g")};
@@ -93,9 +96,11 @@ void fixed_reach(
                 const int at = (down + corner / 2) * WINDOW_COLUMNS + right + corner % 2;
                 atomic_max(most + at, size);
                 atomic_add(weights + at, units);
+                if (at_least) atomic_max(weights + at, at_least);
             } else {
                 atomic_max(own + 2L * (PLAN_PIXEL(p) + steps[corner]), size);
                 atomic_add(own + 2L * (PLAN_PIXEL(p) + steps[corner]) + 1, units);
+                if (at_least) atomic_max(own + 2L * (PLAN_PIXEL(p) + steps[corner]) + 1, at_least);
             }
         }
     }

@@ -33,6 +33,20 @@ class Steep(Case):
 
 
 @dataclass(frozen=True)
+class Uneven(Case):
+    """Each group's outputs get gradients a hundred times as small as the one's before."""
+
+    def arrays(self, dtype: str = "float32", small: str | None = None) -> dict[str, NumpyArray]:
+        """The operands and grad_output, the same for every run."""
+        arrays = super().arrays(dtype, small)
+        outputs, inputs = self.weight[0], self.input[1]
+        groups = inputs // self.weight[1]
+        sizes = 100.0 ** -(np.arange(outputs) // (outputs // groups) % 4)
+        grad_output = arrays["grad_output"]
+        return arrays | {"grad_output": (grad_output * sizes[:, None, None]).astype(grad_output.dtype)}
+
+
+@dataclass(frozen=True)
 class Aligned(Case):
     """All that flows back is as large as its bound allows, and adds up."""
 
@@ -49,6 +63,7 @@ _CASES = (
     *(BY_NAME[name] for name in ("deep-groups", "deep-conv", "deep-far", "deep-nan", "deep-strange")),
     *(Steep(f"steep-{groups}-samples", (1, 64, 9, 12), (40, 64, 3, 3), offset_groups=groups) for groups in (8, 16)),
     Steep("steep-groups", (2, 32, 9, 12), (32, 4, 3, 3), offset_groups=2),
+    *(Uneven(f"uneven-{groups}", (1, 64, 9, 12), (64, 64 // groups, 3, 3), offset_groups=2) for groups in (2, 16, 64)),
     *(BY_NAME[name] for name in ("depthwise", "deep-depthwise", "narrow-groups-conv", "narrow-groups-strange")),
     *(BY_NAME[name] for name in ("heaps", "heaps-depthwise", "heaps-strange", "deep-heaps")),
 )
