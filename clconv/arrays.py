@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from itertools import combinations
 from math import prod
 from typing import Any, Protocol, TypeAlias
 
@@ -115,21 +116,53 @@ def _check_memory(name: str, array: cla.Array) -> None:
 
 def _reach(array: cla.Array) -> tuple[int, int]:
     """First byte of an array in its buffer, and the one behind its last."""
+    if array.flags.c_contiguous:
+        return array.offset, array.offset + array.nbytes
     reaches = [stride * (size - 1) for stride, size in zip(array.strides, array.shape, strict=True)]
     first = array.offset + sum(reach for reach in reaches if reach < 0)
     return first, array.offset + sum(reach for reach in reaches if reach > 0) + array.dtype.itemsize
 
 
-def share_memory(a: Array, b: Array) -> bool:
-    """Whether two arrays of one kind may hold the same bytes: their ranges meet."""
-    if not a.size or not b.size:
-        return False
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.may_share_memory(a, b)
-    if a.base_data is not b.base_data and a.base_data != b.base_data:
-        return False
-    (first_a, last_a), (first_b, last_b) = _reach(a), _reach(b)
-    return first_a < last_b and first_b < last_a
+def share_memory(a: Array, *others: Array) -> bool:
+    """Whether an array may hold bytes that one of others of its kind holds too: their ranges meet."""
+    given: list[Any] = [array for array in others if a.size and array.size]
+    if isinstance(a, np.ndarray):
+        return any(np.may_share_memory(a, array) for array in given)
+    span = _span(a)
+    return any(_meet(span, _span(array)) for array in given)
+
+
+def sharing(arrays: Mapping[str, Array]) -> tuple[str, str] | None:
+    """The first two of arrays of one kind that may, by their names; None if all are apart."""
+    given: dict[str, Any] = {name: array for name, array in arrays.items() if array.size}
+    if any(isinstance(array, np.ndarray) for array in given.values()):
+        return next((pair for pair in combinations(given, 2) if np.may_share_memory(given[pair[0]], given[pair[1]])), None)
+    spans = {name: _span(array) for name, array in given.items()}
+    return next((pair for pair in combinations(given, 2) if _meet(spans[pair[0]], spans[pair[1]])), None)
+
+
+def _span(array: cla.Array) -> tuple[Any, int, int]:
+    """A buffer, the first byte in it that an array has, and the one behind its last."""
+    (buffer, begin), (first, last) = buffer_of(array) or (array.base_data, 0), _reach(array)
+    return buffer, begin + first, begin + last
+
+
+def _meet(a: tuple[Any, int, int], b: tuple[Any, int, int]) -> bool:
+    (buffer_a, first_a, last_a), (buffer_b, first_b, last_b) = a, b
+    return (buffer_a is buffer_b or bool(buffer_a == buffer_b)) and first_a < last_b and first_b < last_a
+
+
+def buffer_of(array: cla.Array) -> tuple[Any, int] | None:
+    """The buffer that an array's memory is, or is a part of, and at which of its bytes that begins; None where the driver can't tell."""
+    memory: Any = array.base_data
+    if not isinstance(memory, cl.MemoryObjectHolder):
+        return memory, 0
+    try:
+        whole: Any = memory.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT)
+        first: Any = 0 if whole is None else memory.get_info(cl.mem_info.OFFSET)
+        return (memory if whole is None else whole), first
+    except cl.Error:  # Intel's, where nobody holds the whole buffer any more
+        return None
 
 
 def common_queue(arrays: Mapping[str, Any], queue: cl.CommandQueue | None) -> cl.CommandQueue:

@@ -122,7 +122,8 @@ def _plain_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
     if "input" not in request.needs:
         return Schedule("plain", tile, (launch,), {})
     name, temporaries = _input_sum(problem)
-    return Schedule("plain", tile, (Fill(name), launch, *_rounded(problem, device)), temporaries)
+    zeros = Fill(name, temporaries.get(name, problem.bytes_of("input")))
+    return Schedule("plain", tile, (zeros, launch, *_rounded(problem, device)), temporaries)
 
 
 def _owner_schedule(request: Request, device: "Device", tile: Tile) -> Schedule:

@@ -109,7 +109,7 @@ def _schedule(request: Request, device: "Device", tile: Tile) -> Schedule:
         before, after, temporaries = (*before, *fixed.zeros, *fixed.before), fixed.after, temporaries | fixed.temporaries
     elif "input" in needs:
         transpose, ring = ring_first(problem, device)
-        before, after, temporaries = (*before, Fill("scratch")), (transpose,), temporaries | ring
+        before, after, temporaries = (*before, Fill("scratch", ring["scratch"])), (transpose,), temporaries | ring
     wanted = {f"needs_{name}": name in needs for name in ("input", "mask", "offset")}
     atomic = atomic_add(problem, device) or "cas"
     way: dict[str, Value] = {

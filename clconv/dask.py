@@ -85,6 +85,8 @@ def _parameter(name: str, array: Any) -> Any:
     """A dask array in one chunk."""
     if not isinstance(array, da.Array | np.ndarray):
         raise ProblemError(f"{name}: expected a dask.array.Array or a NumPy array, got {type(array).__module__}.{type(array).__name__}")
+    if np.isnan(array.shape).any():
+        raise ProblemError(f"{name}: expected chunks of known sizes, got shape {array.shape}; use array.compute_chunk_sizes()")
     return da.asarray(array, chunks=-1).rechunk(-1)  # type: ignore[no-untyped-call,unused-ignore]
 
 

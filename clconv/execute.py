@@ -66,7 +66,7 @@ class Sequel:
     """
 
     def __init__(self, steps: Sequence[Step], queue: cl.CommandQueue) -> None:
-        self._steps = [_zero(step.buffer, step.size) if isinstance(step, Fill) and step.size else step for step in steps]
+        self._steps = [_zero(step.buffer, step.size) if isinstance(step, Fill) else step for step in steps]
         self._queue = queue
         self._in_order = not queue.properties & cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
         self._compiled: list[Compiled | None] = [None] * len(steps)
@@ -75,13 +75,8 @@ class Sequel:
         """Enqueue the steps and return what a later command has to wait for."""
         events = list(dict.fromkeys(wait_for))
         traced, logged = _traced.get(), log.isEnabledFor(logging.INFO)
-        for number, step in enumerate(self._steps):
-            if isinstance(step, Fill):
-                launch = _zero(step.buffer, buffers[step.buffer].size)
-                kernel = self._build(launch.kernel)  # which depends on the buffer
-            else:
-                launch = step
-                kernel = self._compiled[number] = self._compiled[number] or self._build(launch.kernel)
+        for number, launch in enumerate(self._steps):
+            kernel = self._compiled[number] = self._compiled[number] or self._build(launch.kernel)
             if logged:
                 log.info("launch %s, global %s, local %s", launch.kernel.name, launch.global_size, launch.local_size)
             try:

@@ -1,6 +1,7 @@
 """Strides, paddings and dilations as callers write them, normalised once to pairs (y, x)."""
 
 import operator
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from clconv.errors import ProblemError
@@ -25,7 +26,7 @@ def integer(value: Any, name: str, least: int) -> int:
 
 def pairs(value: Any, name: str, least: int = 1) -> Pair:
     """An int or a pair of ints as (y, x)."""
-    if isinstance(value, str) or not is_sequence(value):
+    if not is_sequence(value):
         number = integer(value, name, least)
         return number, number
     if len(value) != 2:
@@ -34,12 +35,12 @@ def pairs(value: Any, name: str, least: int = 1) -> Pair:
 
 
 def is_sequence(value: Any) -> bool:
-    """Whether it has a length and an order: an array of no dimensions has the method, but raises."""
+    """Whether it has a length and an order, and isn't text: an array of no dimensions has the method, but raises."""
     try:
         len(value)
     except TypeError:
         return False
-    return hasattr(value, "__getitem__")
+    return hasattr(value, "__getitem__") and not isinstance(value, str | bytes | bytearray | Mapping)
 
 
 def flag(value: Any, name: str) -> bool:

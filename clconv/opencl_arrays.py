@@ -7,7 +7,7 @@ import numpy as np
 import pyopencl as cl
 import pyopencl.array as cla
 
-from clconv.arrays import copy
+from clconv.arrays import buffer_of, copy
 from clconv.device import Device
 from clconv.execute import allocate, driver_errors, run
 from clconv.problem import Shape
@@ -29,13 +29,12 @@ class OpenCLDoor:
         self._plain = plain
         self.events: list[cl.Event] = []
         self._inputs: dict[str, cla.Array] = {}
-        self._memories: list[Any] = []
+        self._buffers: list[Any] | None = None
         self._results: dict[str, tuple[cla.Array, Any]] = {}
 
     def read(self, name: str, array: cla.Array) -> Any:
         """The array's own memory where it is row-major and starts where a buffer may; else a row-major copy."""
         self._inputs[name] = array
-        self._memories.append(_whole(array))
         buffer = self._own_memory(array)
         if buffer is None:
             packed = self._row_major_copy(name, array)
@@ -60,8 +59,11 @@ class OpenCLDoor:
         return None if like is None or not isinstance(like.base_data, cl.MemoryObjectHolder) else like.allocator
 
     def _overlaps(self, out: cla.Array) -> bool:
-        """Whether it lies in the same buffer as an operand; two parts of one buffer count, overlapping or not."""
-        return _whole(out) in self._memories
+        """Whether it lies in the same buffer as an operand, or may; two parts of one buffer count, overlapping or not."""
+        if self._buffers is None:
+            self._buffers = [(buffer_of(array) or (None,))[0] for array in self._inputs.values()]
+        buffer = (buffer_of(out) or (None,))[0]
+        return buffer is None or buffer in self._buffers or None in self._buffers
 
     def _own_memory(self, array: cla.Array) -> Any:
         if self._plain or is_plain(array):
@@ -69,7 +71,7 @@ class OpenCLDoor:
         if not array.flags.c_contiguous or not isinstance(array.base_data, cl.MemoryObjectHolder):
             return None  # shared virtual memory is none: fills and sub-buffers want a buffer
         memory: Any = array.base_data
-        whole = isinstance(memory, cl.Buffer) and memory.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT) is None
+        whole = isinstance(memory, cl.Buffer) and buffer_of(array) == (memory, 0)
         if not whole or array.offset % self.device.base_alignment or not array.size:
             return None
         return memory.get_sub_region(array.offset, array.nbytes)
@@ -122,14 +124,6 @@ class OpenCLDoor:
                 copy(result, out)
             finished[name] = result if out is None else out
         return finished
-
-
-def _whole(array: cla.Array) -> Any:
-    """The buffer that an array's memory is, or is a part of."""
-    memory: Any = array.base_data
-    if not isinstance(memory, cl.MemoryObjectHolder):
-        return memory
-    return memory.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT) or memory
 
 
 def is_plain(array: cla.Array) -> bool:

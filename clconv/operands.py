@@ -1,12 +1,11 @@
 """The arrays of one call against a Problem: derive it from them, or check them against it. Nothing is allocated here."""
 
 from collections.abc import Mapping
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from clconv.arrays import dtype_name, is_device_array, share_memory
+from clconv.arrays import dtype_name, is_device_array, sharing
 from clconv.errors import ProblemError
 from clconv.gradients import Gradients
 from clconv.problem import OPERANDS, Problem, check_shape, infer_offset_groups
@@ -50,10 +49,10 @@ def check(problem: Problem, arrays: Mapping[str, Any]) -> bool:
     """
     given = {name: array for name, array in arrays.items() if array is not None}
     is_device_array(given)
-    witness = next((given[name] for name in ("input", "grad_output") if name in given), None)
-    unbatched = witness is not None and witness.ndim == 3
-    if unbatched and problem.batch != 1:
-        raise ProblemError(f"input: expected {problem.batch} images (4 dimensions), got shape {tuple(given['input'].shape)}")
+    witness = next((name for name in ("input", "grad_output") if name in given), None)
+    unbatched = witness is not None and given[witness].ndim == 3
+    if witness is not None and unbatched and problem.batch != 1:
+        raise ProblemError(f"{witness}: expected {problem.batch} images (4 dimensions), got shape {tuple(given[witness].shape)}")
     shapes = problem.shapes()
     for name, array in given.items():
         operand = GRADIENT_OF.get(name, name)
@@ -81,9 +80,8 @@ def outs_of(out: Any, needs: frozenset[str]) -> dict[str, Any]:
 
 def check_apart(outs: Mapping[str, Any]) -> None:
     """Raise ProblemError if two arrays that are to be written share memory; None values are passed over."""
-    for first, second in combinations([name for name, array in outs.items() if array is not None], 2):
-        if share_memory(outs[first], outs[second]):
-            raise ProblemError(f"{second}: expected memory of its own, got an array that shares some with {first}")
+    if pair := sharing({name: array for name, array in outs.items() if array is not None}):
+        raise ProblemError(f"{pair[1]}: expected memory of its own, got an array that shares some with {pair[0]}")
 
 
 def check_needs(needs: Any, problem: Problem) -> frozenset[str]:

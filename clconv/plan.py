@@ -190,7 +190,7 @@ class Plan:
         door, unbatched = self._admit("forward", {**operands, "out": out})
         buffers = self._read(door, operands)
         buffers["output"] = door.write("output", self._shape("output", unbatched), self.problem.dtype, out)
-        if keep and out is not None and any(array is not None and share_memory(out, array) for array in map(operands.get, DEPENDS_ON)):
+        if keep and out is not None and share_memory(out, *(operands[name] for name in DEPENDS_ON if operands[name] is not None)):
             keep = False  # what it is made of is overwritten
         held = {**operands, "weight": weight if weight is not None else buffers["weight"]} if keep else None
         start = partial(self._kept.run_forward, self._schedules.forward(keep), held)
@@ -280,7 +280,7 @@ class Plan:
         results: tuple[str, ...],
     ) -> dict[str, Any]:
         if self.problem.batch == 0:
-            empty = [Fill(name) for name in results if name in ("grad_weight", "grad_bias")]
+            empty = [Fill(f"grad_{name}", self.problem.bytes_of(name)) for name in ("weight", "bias") if f"grad_{name}" in results]
             return door.finish(run(empty, self.queue, buffers, door.events))
         try:
             return door.finish(start(buffers, door.events))

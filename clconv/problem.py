@@ -243,7 +243,7 @@ def infer_offset_groups(offset_shape: Shape, kernel_y: int, kernel_x: int) -> in
 
 
 def _dimensions(shape: Any, name: str, least: tuple[int, ...]) -> tuple[int, int, int, int]:
-    if isinstance(shape, str) or not is_sequence(shape) or len(shape) != 4:
+    if not is_sequence(shape) or len(shape) != 4:
         raise ProblemError(f"{name}: expected a shape {_AXES[name]}, got {shape!r}")
     a, b, c, d = (integer(size, f"{name}.shape[{axis}]", least[axis]) for axis, size in enumerate(shape))
     return a, b, c, d

@@ -65,10 +65,10 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Set the first `size` bytes of a buffer to zero; 0 means all."""
+    """Set the first `size` bytes of a buffer to zero: a caller's may be longer than the array that begins it."""
 
     buffer: str
-    size: int = 0
+    size: int
 
 
 Step: TypeAlias = Launch | Fill

@@ -5,6 +5,10 @@
 <% corners = 4 if offset_groups else 1 %>\
 /* First offset group of a chunk. */
 static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
+% if offset_groups and plans > 1:
+/* And the last: beyond a group's channels begin others, whose masks are not to decide how these are scaled. */
+static inline int last_chunk_group(int first_channel, int chunk) { return (first_channel + min((chunk + 1) * CHUNK, GROUP_IN) - 1) / SAMPLE_CHANNELS; }
+% endif
 
 /* Whether a chunk needs other plans than the one before it. */
 static inline int new_plans(int first_channel, int chunk)
@@ -59,7 +63,7 @@ ${plan.operands(forward=True)}\
             const int i = min(begin + 2 * b, PLANS * TAPS - 1);
             const int tap = i % TAPS;
 % if offset_groups:
-            const int g = min(chunk_group(first_channel, chunk) + i / TAPS, SAMPLE_GROUPS - 1);
+            const int g = min(chunk_group(first_channel, chunk) + i / TAPS, ${"last_chunk_group(first_channel, chunk)" if plans > 1 else "SAMPLE_GROUPS - 1"});
 % endif
             made[b] = ${plan.here("g")};
         }

@@ -5,7 +5,7 @@
  *     largest[pixel] = max over c: |input[n][c][row][column]|, |input[n][c][row][column + 1]|;   0 elsewhere
  *
  * Products in halves hold a number to 2**-39 of the largest. A pixel of which two of a work-item's channels, or all of a block's, lie
- * further than 2**-DOUBT_BITS below its largest has an infinite magnitude: whoever samples it finds out, and does it otherwise.
+ * further than 2**-DOUBT_BITS below its largest, and aren't 0, has an infinite magnitude: whoever samples it finds out, and does it otherwise.
 % endif
  *
  * input [N][C][H][W], ring [width + 3 + N * (H + 1) * (W + 1)][C]. Work-group i: pixels [i * NEW_PIXELS, ..) of the ring, all channels,

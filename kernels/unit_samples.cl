@@ -3,6 +3,10 @@
 <%namespace name="plan" file="plan.cl"/>\
 /* First offset group of a chunk. */
 static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
+% if offset_groups and plans > 1:
+/* And the last: beyond a group's channels begin others, whose masks are not to decide how these are scaled. */
+static inline int last_chunk_group(int first_channel, int chunk) { return (first_channel + min((chunk + 1) * CHUNK, GROUP_IN) - 1) / SAMPLE_CHANNELS; }
+% endif
 
 % if offset_groups > 1:
 /* Whether a chunk needs other plans than the one before it. */
@@ -37,7 +41,7 @@ static inline void make_plans(
     for (int i = t / TILE_PIXELS; i < PLANS * TAPS; i += ITEMS / TILE_PIXELS) {
         const int tap = i % TAPS;
 % if offset_groups:
-        const int g = min(chunk_group(first_channel, chunk) + i / TAPS, SAMPLE_GROUPS - 1);
+        const int g = min(chunk_group(first_channel, chunk) + i / TAPS, ${"last_chunk_group(first_channel, chunk)" if plans > 1 else "SAMPLE_GROUPS - 1"});
 % endif
         const plan_t made = ${plan.here("g")};
         __global const float *corner = largest + PLAN_PIXEL(made);

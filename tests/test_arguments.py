@@ -68,6 +68,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "mask-shape": ({"mask": _zeros(2, 6, 4, 6)}, r"mask: expected shape \(N, OG\*KH\*KW, OH, OW\) = \(2, 12, 4, 6\), got \(2, 6, 4, 6\)"),
     "mask-bool": ({"mask": _zeros(2, 12, 4, 6, dtype=bool)}, r"mask: expected an array of .* got bool"),
     "stride-zero": ({"stride": 0}, r"stride: expected an integer from 1 .* got 0"),
+    "stride-mapping": ({"stride": {"a": 1, "b": 2}}, r"stride: expected an integer, got \{"),
+    "stride-bytes": ({"stride": b"12"}, r"stride: expected an integer, got b'12'"),
     "stride-negative": ({"stride": (1, -1)}, r"stride\[1\]: expected an integer from 1 .* got -1"),
     "stride-triple": ({"stride": (1, 1, 1)}, r"stride: expected an integer or a pair \(y, x\), got \(1, 1, 1\)"),
     "stride-float": ({"stride": 1.5}, r"stride: expected an integer, got 1.5"),

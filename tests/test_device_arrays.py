@@ -10,7 +10,7 @@ import pytest
 from operands import CASE, OPTIONS, fetch, new_queue, on_device, operands, place
 
 from clconv import Device, Plan, ProblemError, conv2d, deform_conv2d, deform_conv2d_backward, deformable_convolution_2d_sampler
-from clconv.arrays import copy
+from clconv.arrays import NumpyArray, copy, share_memory
 from clconv.execute import allocate
 
 
@@ -156,3 +156,59 @@ def test_shared_virtual_memory(device: Device) -> None:
     assert all(np.array_equal(fetch(a), b) for a, b in zip(got, want, strict=True))
     plan = Plan(CASE.input, CASE.weight, mask=True, bias=True, padding=1, queue=queue)
     plan.set_weight(placed["weight"])
+
+
+def _part(queue: cl.CommandQueue, whole: cl.Buffer, first: int, array: NumpyArray) -> Any:
+    """The array in a sub-buffer that begins at byte `first`."""
+    memory: Any = whole.get_sub_region(first, array.nbytes)
+    cl.enqueue_copy(queue, memory, np.ascontiguousarray(array))
+    return cla.Array(queue, array.shape, array.dtype, data=memory)
+
+
+def _room(device: Device, *arrays: NumpyArray) -> tuple[cl.Buffer, list[int], cl.CommandQueue]:
+    """A buffer with room for the arrays one behind the other, where each may begin, and a queue."""
+    queue = new_queue(device)
+    firsts, end = [], 0
+    for array in arrays:
+        firsts.append(end)
+        end += -(-array.nbytes // device.base_alignment) * device.base_alignment
+    return cl.Buffer(queue.context, cl.mem_flags.READ_WRITE, end), firsts, queue
+
+
+def test_operands_in_parts_of_a_buffer_that_nobody_else_holds(device: Device) -> None:
+    arrays, _ = operands()
+    whole, firsts, queue = _room(device, *arrays.values())
+    placed = {name: _part(queue, whole, first, array) for first, (name, array) in zip(firsts, arrays.items(), strict=True)}
+    del whole
+    out: Any = cla.empty(queue, deform_conv2d(**arrays, **OPTIONS, device=device).shape, "float32")
+    assert np.array_equal(deform_conv2d(**placed, **OPTIONS, out=out).get(), deform_conv2d(**arrays, **OPTIONS, device=device))
+
+
+def test_parts_of_one_buffer_share_memory_where_they_meet(device: Device) -> None:
+    arrays, grad = operands()
+    whole, (first, second), queue = _room(device, arrays["input"], arrays["weight"])
+    image, apart = _part(queue, whole, first, arrays["input"]), _part(queue, whole, second, arrays["weight"])
+    within = _part(queue, whole, device.base_alignment, arrays["weight"])
+    assert share_memory(image, within) and share_memory(within, _part(queue, whole, first, arrays["input"]))
+    assert not share_memory(image, apart)
+    placed = on_device(queue, arrays)
+    with pytest.raises(ProblemError, match=r"out\.weight: expected memory of its own"):
+        deform_conv2d_backward(cla.to_device(queue, grad), **placed, **OPTIONS, out={"input": image, "weight": within})
+
+
+@pytest.mark.parametrize("variant", ["plain", None])
+def test_gradients_leave_alone_what_lies_behind_them(variant: str | None, device: Device) -> None:
+    """An array at the beginning of a longer buffer; without images, gradients are zeros."""
+    arrays, grad = operands()
+    for images in (grad.shape[0], 0):
+        cut = {name: array if name in ("weight", "bias") else array[:images] for name, array in arrays.items()}
+        queue = new_queue(device)
+        placed = on_device(queue, cut)
+        longer = {name: cla.to_device(queue, np.full((2 * array.shape[0] + 1, *array.shape[1:]), 7, "f")) for name, array in arrays.items()}
+        outs: Any = {name: array[: cut[name].shape[0]] for name, array in longer.items()}
+        plan = Plan(
+            cut["input"].shape, cut["weight"].shape, mask="mask" in cut, bias="bias" in cut, queue=queue, **OPTIONS,
+            variants={"backward_data": variant} if variant else None,
+        )  # fmt: skip
+        plan.backward(cla.to_device(queue, grad[:images]), **placed, out=outs)
+        assert all((longer[name].get()[cut[name].shape[0] :] == 7).all() for name in cut)

@@ -34,7 +34,7 @@ def test_more_than_two_to_the_31_elements(which: str, device: Device) -> None:
     weight = rng.standard_normal((1, CHANNELS, 1, 1)).astype("float16")
     large: dict[str, Any] = {name: cla.empty(queue, (1, array.shape[1], SIDE, SIDE), "float16") for name, array in small.items()}
     for array in large.values():
-        run([Fill("large")], queue, {"large": array.base_data})
+        run([Fill("large", array.nbytes)], queue, {"large": array.base_data})
     for name, array in small.items():
         copy(cla.to_device(queue, array), large[name][crop])
     placed: dict[str, Any] = {name: cla.to_device(queue, array) for name, array in small.items()}

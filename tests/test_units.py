@@ -6,14 +6,16 @@ All but the few lines of the instruction run: layouts, packing, scales, tails, a
 import ctypes
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clconv import Device, Plan, forward_units, reference, selfcheck, source, units
+from clconv.arrays import NumpyArray
 from clconv.check.cases import BY_NAME, Case
 from clconv.check.closeness import relative_error
 from clconv.check.run import Subject
@@ -77,6 +79,35 @@ def test_no_second_look_is_needed_for_ordinary_data(
 )
 def test_strange_data_is_done_again(name: str, unit: str, emulating: Device) -> None:
     assert _errors(unit, BY_NAME[name], emulating) == ""
+
+
+@dataclass(frozen=True)
+class Uneven(Case):
+    """Channels of the input, in blocks of 32, and masks of each offset group of another size."""
+
+    channel_bits: tuple[int, ...] = (0,)
+    mask_bits: tuple[int, ...] = (0,)
+
+    def arrays(self, dtype: str = "float32", small: str | None = None) -> dict[str, NumpyArray]:
+        """The operands and grad_output, the same for every run."""
+        arrays = super().arrays(dtype, small)
+        for name, bits in (("input", self.channel_bits), ("mask", self.mask_bits)):
+            sizes = np.repeat([2.0**-n for n in bits], arrays[name].shape[1] // len(bits))
+            arrays[name] = (arrays[name] * sizes[:, None, None]).astype(arrays[name].dtype)
+        return arrays
+
+
+@across_units
+@pytest.mark.parametrize(
+    "case",
+    [
+        Uneven("ever-smaller-channels", (1, 128, 3, 5), (128, 32, 1, 1), bias=False, channel_bits=(0, 0, 18, 32)),
+        Uneven("masks-of-other-groups", (1, 80, 3, 5), (96, 40, 1, 1), offset_groups=4, bias=False, mask_bits=(36, 36, 0, 0)),
+    ],
+    ids=lambda case: case.name,
+)
+def test_small_groups_are_known_as_well_as_large_ones(case: Case, unit: str, emulating: Device) -> None:
+    assert _errors(unit, case, emulating) == ""
 
 
 @thorough
