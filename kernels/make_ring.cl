@@ -48,7 +48,7 @@ static inline void make_ring(
     __global word_t *to = (__global word_t *)ring + (index_t)first * (CHANNELS / PER_WORD);
     const index_t plane = (index_t)height * width;
 % if sizes:
-    float pixel_most = 0.0f, block_least = INFINITY, item_least = INFINITY, item_next = INFINITY; /* the two least of the item's */
+    float pixel_most = 0.0f, least = INFINITY, next = INFINITY; /* the item's least channel; the next, or a block's largest */
     if (t < TILE_PIXELS) doubted[t] = 0;
 % endif
 
@@ -76,11 +76,11 @@ static inline void make_ring(
         #pragma unroll
         for (int i = 0; i < ITEM_WORDS * PER_WORD; ++i) {
             const float size = magnitude(word[i / PER_WORD], i % PER_WORD), there = size > 0.0f ? size : INFINITY;
-            item_next = fmin(item_next, fmax(item_least, there));
-            item_least = fmin(item_least, there);
+            next = fmin(next, fmax(least, there));
+            least = fmin(least, there);
         }
         pixel_most = fmax(pixel_most, most);
-        if (most > 0.0f) block_least = fmin(block_least, most);
+        if (most > 0.0f) next = fmin(next, most);
 % endif
         #pragma unroll
         for (int i = t; i < NEW_PIXELS * WORDS; i += ITEMS) {
@@ -91,7 +91,7 @@ static inline void make_ring(
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 % if sizes:
-    if (fmin(item_next, block_least) < pixel_most * as_float((127u - DOUBT_BITS) << 23)) doubted[mine] = 1;
+    if (next < pixel_most * as_float((127u - DOUBT_BITS) << 23)) doubted[mine] = 1;
     if (t < TILE_PIXELS) most_of[t] = pixel_most;
     barrier(CLK_LOCAL_MEM_FENCE);
     if (t < new_pixels)
