@@ -11,9 +11,8 @@
  * factor are summed once more from the operands as the caller has them.
  *
  * ring, grad_ring [..][C], channels innermost in a ring of zeros, see ring_last; grad_ring of float, zero before, what is added outside the
- * image is dropped by ring_first; where offset groups have few channels, each has a ring of its own. packed and unscale see
- * pack_weight_back. offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output [N][O][P], weight [O][C/groups][K], grad_offset and grad_mask
- * as the caller has them; kept_plans see plan.
+ * image is dropped by ring_first; where offset groups have few channels, each has a ring of its own. packed, unscale see pack_weight_back.
+ * offset [N][OG][K][2][P], mask [N][OG][K][P], grad_output [N][O][P], weight [O][C/groups][K], grad_offset, grad_mask; kept_plans see plan.
  *
  * Work-group (i, j): pixels [i * TILE_PIXELS, ..) of the batch, each image in the order of strips, and part j of SPLITS of the taps. Its
  * grad_output stays in local memory. It takes TILE_OUT channels at a time, which lie in one group, and in one sample group or over whole

@@ -11,7 +11,7 @@
  *
  * Where factors are cut in two, there is room for somewhat more than what pixels get in the mean, so that a term is rounded by at most half of
  * a quantum, some 2**-24 of the tile's usual columns: what no pixel that gets many terms notices. Where they have 11 bits, terms have 22, which
- * an addition makes integers of in an eighth of a conversion's time; bits are 9, for 127 samples in each of four cells.
+ * an addition makes integers of in place of a conversion; bits are 9, for 127 samples in each of four cells.
  *
  * Cell (i, j) is pixel origin + i rows + j of the ring. The window lies where it would without offsets, moved by what samples lie beside it
  * in the mean. */

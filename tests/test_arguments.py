@@ -124,6 +124,13 @@ def test_gradient_and_out_are_checked(name: str, array: Any, message: str) -> No
         check(problem, {**operands, name: array})
 
 
+def test_one_image_where_there_are_several_is_named_by_its_own_name() -> None:
+    problem = _problem()[0]
+    assert problem.batch == 2
+    with pytest.raises(ProblemError, match=r"^grad_output: expected 2 images \(4 dimensions\), got shape \(4, 6, 7\)"):
+        check(problem, {"grad_output": _zeros(4, 6, 7)})
+
+
 def test_a_read_only_out_is_refused() -> None:
     problem, operands = _problem()
     out = _zeros(2, 6, 4, 6)

@@ -73,6 +73,7 @@ def test_without_bias_and_mask_and_without_computing() -> None:
         ("input", lambda array: None, r"^input: expected an array, got None"),
         ("weight", lambda array: array.tolist(), r"^weight: expected a dask.array.Array or a NumPy array, got builtins.list"),
         ("bias", lambda array: array[:1], r"^bias: expected shape"),
+        ("weight", lambda array: da.from_array(array)[da.from_array(array[:, 0, 0, 0]) > 0], r"^weight: expected chunks of known sizes"),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_is_computed(name: str, change: Any, message: str) -> None:
