@@ -45,7 +45,7 @@ as many where so many outputs take each."""
 def ring_last(problem: Problem, device: "Device", doubt_bits: int = 0) -> tuple[Launch, dict[str, int]]:
     """The launch that makes input_ring, the input with its channels innermost in a ring of zeros, in its own type; and that temporary.
 
-    With `doubt_bits` also input_sizes, the largest magnitude of each pixel and its neighbour; infinite where too much lies further below.
+    With `doubt_bits` also input_sizes, the largest magnitudes of each pixel and its neighbour; infinite where too much lies further below.
     """
     pixels, bits = ring_pixels(problem), 8 * DTYPES[problem.dtype]
     items = 1 << (lanes(device, 256).bit_length() - 1)

@@ -24,5 +24,5 @@ ${beginning("offset", offset_dtype)}
 % if has_mask:
 ${beginning("mask", mask_dtype)}
 % endif
-#define largest_t float
+#define largest_t void
 ${beginning("largest", "float32")}

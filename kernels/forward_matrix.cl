@@ -3,14 +3,13 @@
  *     output[n, o, p] = bias[o] + sum over k = (chunk of channels, tap, channel): sample[p][k] * weight[o][k]      sample = mask * B
  *
  * Both factors are halves, sums are float32. float32 data is cut in two halves, and three products (high x high, low x high, high x low)
- * give 22 bits. Samples are scaled by a power of two of their output pixel, from the largest magnitudes at all pixels that it reads;
+ * give 22 bits. Samples are scaled by a power of two of their output pixel, from what bounds those that it takes (see sample_bound);
  * weights by one of their output. A matrix unit truncates when it adds, so no more than SUM_TAPS taps of a chunk are summed from zero
  * before they are added to the total by an ordinary addition.
  *
  * ring [..][C] and largest [..] see ring_last; packed see matrix, unscale [GROUPS * TILES * TILE_OUT] see pack_weight_matrix; offset
- * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; kept_plans see plan,
- * kept_samples and kept_scales see there, from the first tile of outputs. A tile of which an output isn't finite, as it also is where no half
- * can hold a factor, is done once more from input and weight as the caller has them (see again).
+ * [N][OG][K][2][P], mask [N][OG][K][P], bias [O], output [N][O][P] as the caller has them; kept_plans, kept_samples and kept_scales, from the
+ * first tile of outputs, see plan and kept_samples. A tile of which an output isn't finite, as where no half can hold a factor, see again.
  *
  * With SPLITS > 1, so many work-groups share a tile's chunks of channels, and write sums without bias, partial [SPLITS][N][O][P], which
  * forward_sum adds up: for maps of few pixels, of which there would be too few tiles.
@@ -43,6 +42,7 @@ exact = parts == 2  # sums in stages: where factors are rounded to 11 bits, what
 <%include file="ring.cl"/>
 <%include file="strips.cl"/>
 <%include file="plan.cl"/>
+<%include file="sample_bound.cl"/>
 <%include file="matrix.cl"/>
 <%include file="matrix_nvidia.cl"/>
 % if unit == "wgmma":
@@ -158,7 +158,7 @@ inverse(scales[summed_plans * TEAM_PIXELS + row + ${8 * i}])\
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void forward_matrix(
     __global const data_t *restrict ring,
-    __global const float *restrict largest,
+    __global const uint *restrict largest,
 ${plan.operands(forward=True)}\
 ${kept.operands()}\
     __global const uint4 *restrict packed,

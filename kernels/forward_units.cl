@@ -3,7 +3,7 @@
  *     output[n, o, p] = bias[o] + sum over k = (chunk of channels, tap, channel): weight[o][k] * sample[k][p]      sample = mask * B
  *
  * Both factors are halves, sums are float32. float32 data is cut in two halves, and three products (high x high, low x high, high x low)
- * give 22 bits. Samples are scaled by a power of two of their output pixel, from the largest magnitudes at all pixels that it reads;
+ * give 22 bits. Samples are scaled by a power of two of their output pixel, from what bounds those that it takes (see sample_bound);
  * weights by one of their output. A chunk at one tap is summed from zero and added to the total by an ordinary addition, whatever the
  * matrix unit does where it adds.
  *
@@ -30,6 +30,7 @@ blocks = [(o, p) for o in range(wave_out // block_out) for p in range(wave_pixel
 <%include file="ring.cl"/>
 <%include file="strips.cl"/>
 <%include file="plan.cl"/>
+<%include file="sample_bound.cl"/>
 <%include file="ring_vector.cl"/>
 <%include file="scale.cl"/>
 <%include file="fragments.cl"/>
@@ -106,7 +107,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))\
 
 void forward_units(
     __global const data_t *restrict ring,
-    __global const float *restrict largest,
+    __global const uint *restrict largest,
 % if offset_groups:
     __global const offset_t *restrict offset,
 % endif

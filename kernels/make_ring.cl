@@ -24,13 +24,16 @@ static inline float magnitude(word_t word, int part)
     return fabs(vload_half(0, (const half *)&bits));
 % endif
 }
+
+/* The upper bits, as bfloat16, rounded up. */
+static inline uint upper_bits(float size) { return (as_uint(size) + 0xffffu) >> 16; }
 % else:
 #define NEW_PIXELS TILE_PIXELS
 % endif
 
 static inline void make_ring(
     int work_group, __local word_t *tile, ${"__local float *most_of, __local int *doubted, " if sizes else ""}
-    __global const data_t *restrict input, __global data_t *restrict ring, ${"__global float *restrict largest, " if sizes else ""}
+    __global const data_t *restrict input, __global data_t *restrict ring, ${"__global uint *restrict largest, " if sizes else ""}
     int batch, int height, int width)
 {
     const int t = (int)get_local_id(0);
@@ -92,9 +95,9 @@ static inline void make_ring(
     }
 % if sizes:
     if (next < pixel_most * as_float((127u - DOUBT_BITS) << 23)) doubted[mine] = 1;
-    if (t < TILE_PIXELS) most_of[t] = pixel_most;
     barrier(CLK_LOCAL_MEM_FENCE);
-    if (t < new_pixels)
-        largest[first + t] = doubted[t] || doubted[t + 1] ? INFINITY : fmax(pixel_most, most_of[t + 1]);
+    if (t < TILE_PIXELS) most_of[t] = doubted[t] ? INFINITY : pixel_most;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (t < new_pixels) largest[first + t] = upper_bits(most_of[t]) | upper_bits(most_of[t + 1]) << 16;
 % endif
 }

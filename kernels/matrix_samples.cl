@@ -45,7 +45,7 @@ static inline int4 place_of(long at, int out_height, int out_width)
 % endif
  */
 static inline void make_plans(
-    __local plan_t *plan, __local float *scales, __local float *largest_in, __global const float *restrict largest,
+    __local plan_t *plan, __local float *scales, __local float *largest_in, __global const uint *restrict largest,
 ${plan.operands(forward=True)}\
     __local const int4 *places, int first_channel, int chunk, int height, int width, int out_height, int out_width)
 {
@@ -69,12 +69,8 @@ ${plan.operands(forward=True)}\
         }
         #pragma unroll
         for (int b = 0; b < BATCH; ++b) {
-            __global const float *corner = largest + PLAN_PIXEL(made[b]);
-% if offset_groups:
-            most = fmax(most, fabs(made[b].y) * fmax(corner[0], corner[width + 1]));
-% else:
-            most = fmax(most, corner[0]);
-% endif
+            __global const uint *corner = largest + PLAN_PIXEL(made[b]);
+            most = fmax(most, fabs(made[b].y) * sample_bound(made[b], corner[0], ${"corner[width + 1]" if offset_groups else "0"}));
             if (begin + 2 * b < PLANS * TAPS) plan[(begin + 2 * b) * TEAM_PIXELS + mine] = made[b];
         }
     }

@@ -47,7 +47,7 @@ static inline void fill(int work_group, __global uint4 *zeroed, long quads)
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void ring_and_weight(
 % if ring:
-    __global const data_t *restrict input, __global data_t *restrict ring, ${"__global float *restrict largest," if sizes else ""}
+    __global const data_t *restrict input, __global data_t *restrict ring, ${"__global uint *restrict largest," if sizes else ""}
 % endif
 % if fore or back:
     __global const data_t *restrict weight,

@@ -2,7 +2,8 @@
  *
  *     ring[pixel of (n, row, column)][c] = input[n][c][row][column];   zeros elsewhere
 % if sizes:
- *     largest[pixel] = max over c: |input[n][c][row][column]|, |input[n][c][row][column + 1]|;   0 elsewhere
+ *     largest[pixel] = max over c: |input[n][c][row][column]|, 0 elsewhere, as bfloat16, rounded up, in the low bits; in the high ones that of
+ *     the next pixel
  *
  * Products in halves hold a number to 2**-39 of the largest. A pixel of which two of a work-item's channels, or all of a block's, lie
  * further than 2**-DOUBT_BITS below its largest, and aren't 0, has an infinite magnitude: whoever samples it finds out, and does it otherwise.
@@ -22,7 +23,7 @@
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void ring_last(
-    __global const data_t *restrict input, __global data_t *restrict ring, ${"__global float *restrict largest, " if sizes else ""}
+    __global const data_t *restrict input, __global data_t *restrict ring, ${"__global uint *restrict largest, " if sizes else ""}
     int batch, int height, int width)
 {
     __local word_t tile[WORDS * ROW];

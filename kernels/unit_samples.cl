@@ -19,7 +19,7 @@ static inline int new_plans(int first_channel, int chunk)
 /* The plans of a chunk's offset groups, all taps and the tile's pixels, of which work-items t, t + TILE_PIXELS, .. share pixel t; and the
  * largest magnitude that each of these may read. */
 static inline void make_plans(
-    __local plan_t *plan, __local float *largest_in, __global const float *restrict largest,
+    __local plan_t *plan, __local float *largest_in, __global const uint *restrict largest,
 % if offset_groups:
     __global const offset_t *restrict offset,
 % endif
@@ -44,12 +44,8 @@ static inline void make_plans(
         const int g = min(chunk_group(first_channel, chunk) + i / TAPS, ${"last_chunk_group(first_channel, chunk)" if plans > 1 else "SAMPLE_GROUPS - 1"});
 % endif
         const plan_t made = ${plan.here("g")};
-        __global const float *corner = largest + PLAN_PIXEL(made);
-% if offset_groups:
-        most = fmax(most, fabs(made.y) * fmax(fmax(corner[0], corner[1]), fmax(corner[width + 1], corner[width + 2])));
-% else:
-        most = fmax(most, corner[0]);
-% endif
+        __global const uint *corner = largest + PLAN_PIXEL(made);
+        most = fmax(most, fabs(made.y) * sample_bound(made, corner[0], ${"corner[width + 1]" if offset_groups else "0"}));
         plan[i * TILE_PIXELS + mine] = made;
     }
     largest_in[t] = most;

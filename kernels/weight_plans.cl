@@ -5,7 +5,7 @@
 #define PLAN (UNITS * PLANS * BLOCK)
 #define PLANS_AT_ONCE ((PLAN + ITEMS - 1) / ITEMS)
 
-/* What a work-item fetches for its plans of a block: ${"as the forward left them" if planned else "what they are made of"}; then how large samples may be, and with which factor. */
+/* What a work-item fetches for its plans of a block: ${"as the forward left them" if planned else "what they are made of"}; then how large samples may be. */
 typedef struct {
 % if planned:
     plan_t made[PLANS_AT_ONCE];
@@ -16,10 +16,7 @@ typedef struct {
     uint scale[PLANS_AT_ONCE];
 % endif
 } operands_t;
-typedef struct {
-    float factor[PLANS_AT_ONCE];
-    uint largest[PLANS_AT_ONCE][2];
-} sizes_t;
+typedef struct { uint largest[PLANS_AT_ONCE][2]; } sizes_t;
 
 /* Of plan i of a block: whether there is one, and its unit; the first offset group of a unit. */
 % if unit == "wgmma":
@@ -64,7 +61,7 @@ ${plan.operands()}\
 
 /* Pixels beyond the last are zeros of a mask of zero. */
 static inline void make_plans(
-    const operands_t *operands, __global const float *restrict largest, __local const int4 *places, __local plan_t *plan,
+    const operands_t *operands, __global const uint *restrict largest, __local const int4 *places, __local plan_t *plan,
     int first_unit, int height, int width, sizes_t *sizes)
 {
     const int t = MY_PLAN;
@@ -80,15 +77,14 @@ static inline void make_plans(
         const plan_t made = ${"operands->made[i]" if planned else plan.made("begun_offset(operands->y[i])", "begun_offset(operands->x[i])", "begun_mask(operands->scale[i])" if has_mask else "1.0f")};
         const plan_t real = n < 0 ? (plan_t)(PIXEL_IN_PLAN(RING_OUTSIDE), 0.0f, 0.0f, 0.0f) : made;
         plan[t + i * ITEMS] = real;
-        __global const float *corner = largest + PLAN_PIXEL(real);
-        sizes->factor[i] = fabs(real.y) * as_float(where.w);
+        __global const uint *corner = largest + PLAN_PIXEL(real);
         sizes->largest[i][0] = begin_largest(corner);
         sizes->largest[i][1] = ${"begin_largest(corner + width + 1)" if offset_groups else "0"};
     }
 }
 
 /* The largest magnitude that a block's samples may have, times their pixels' factors; infinite where that is in doubt. */
-static inline void store_most(const sizes_t *sizes, __local uint *most)
+static inline void store_most(const sizes_t *sizes, __local const plan_t *plan, __local const int4 *places, __local uint *most)
 {
     const int t = MY_PLAN;
     if (!has_plan(t)) return; /* a whole warp */
@@ -96,8 +92,10 @@ static inline void store_most(const sizes_t *sizes, __local uint *most)
     #pragma unroll
     for (int i = 0; i < PLANS_AT_ONCE; ++i) {
         if (!has_plan(t + i * ITEMS)) break;
-        const float largest = fmax(begun_largest(sizes->largest[i][0]), begun_largest(sizes->largest[i][1]));
-        size = fmax(size, sizes->factor[i] <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? sizes->factor[i] * largest : INFINITY);
+        const plan_t real = plan[t + i * ITEMS];
+        const float factor = fabs(real.y) * as_float(places[t % BLOCK].w);
+        const float largest = sample_bound(real, sizes->largest[i][0], sizes->largest[i][1]);
+        size = fmax(size, factor <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? factor * largest : INFINITY);
     }
     const uint bits = largest_of_warp(as_uint(size));
     if (MY_ITEM % 32 == 0) atomic_max(most, bits);

@@ -18,7 +18,7 @@ from clconv.schedule import Request, Step
 
 SHAPE, WEIGHT = (2, 48, 6, 9), (75, 48, 3, 2)
 BYTES: dict[str, Any] = {
-    "input_ring": None, "input_sizes": np.float32, "packed_weight": np.float16, "packed_scales": np.float32,
+    "input_ring": None, "input_sizes": np.uint32, "packed_weight": np.float16, "packed_scales": np.float32,
     "packed_weight_data": np.float16, "packed_scales_data": np.float32, "scratch": np.float32,
 }  # fmt: skip
 
@@ -91,8 +91,9 @@ def test_the_ring_is_the_input_among_zeros(dtype: str, device: Device) -> None:
     rows = want[width + 3 :].reshape(batch, height + 1, width + 1, channels)
     rows[:, :height, :width] = operands["input"].transpose(0, 2, 3, 1)
     assert np.array_equal(made["input_ring"].reshape(want.shape), want)
-    sizes = np.append(np.abs(want.astype(np.float32)).max(1), 0)
-    assert np.array_equal(made["input_sizes"], np.maximum(sizes[:-1], sizes[1:]))
+    sizes = np.append(np.abs(want.astype(np.float32)).max(1), np.float32(0))
+    upper = (sizes.view(np.uint32) + 0xFFFF) >> 16
+    assert np.array_equal(made["input_sizes"], upper[:-1] | upper[1:] << 16)
 
 
 @pytest.mark.parametrize(("dtype", "parts"), [("float32", 2), ("float16", 1)])
@@ -140,7 +141,9 @@ def test_pixels_of_magnitudes_too_far_apart_are_marked(device: Device) -> None:
     made = _prepared("wgmma", "float32", device, operands)
     height, width = SHAPE[2:]
     pixel = width + 3 + ((height + 1) + 2) * (width + 1) + 3
-    assert np.flatnonzero(np.isinf(made["input_sizes"])).tolist() == [pixel - 1, pixel]
+    own, right = made["input_sizes"] & 0xFFFF, made["input_sizes"] >> 16
+    assert np.flatnonzero(own == 0x7F80).tolist() == [pixel]
+    assert np.flatnonzero(right == 0x7F80).tolist() == [pixel - 1]
 
 
 @pytest.mark.parametrize("block", [0, 4, 8, 16])

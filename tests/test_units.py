@@ -75,7 +75,7 @@ def test_no_second_look_is_needed_for_ordinary_data(
 @thorough
 @across_units
 @pytest.mark.parametrize(
-    "name", ["deep-range", "deep-strange", "deep-far", "deep-nan", "deep-nan-zero", "deep-border", "openvino-deep-border"]
+    "name", ["deep-range", "deep-strange", "deep-far", "deep-nan", "deep-nan-zero", "deep-border", "openvino-deep-border", "deep-beside"]
 )
 def test_strange_data_is_done_again(name: str, unit: str, emulating: Device) -> None:
     assert _errors(unit, BY_NAME[name], emulating) == ""

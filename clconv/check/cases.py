@@ -65,9 +65,11 @@ class Case:
         return {name: array.astype(problem.dtype_of(name)) for name, array in arrays.items()}
 
     def _unusual(self, normal: NumpyArray, rng: np.random.Generator) -> NumpyArray:
-        """Magnitudes from 1e-30 to 1e30 ("range"), or a few infinities and NaN ("strange")."""
+        """Magnitudes from 1e-30 to 1e30 ("range"), small pixels beside large ones ("beside"), or a few infinities and NaN ("strange")."""
         if self.data == "range":
             return normal * 10.0 ** rng.uniform(-30, 30, normal.shape)
+        if self.data == "beside":
+            return normal * 2.0 ** -rng.choice([0, 12, 24], (normal.shape[0], 1, *normal.shape[2:]))
         return np.where(rng.random(normal.shape) < 1e-3, rng.choice([np.inf, -np.inf, np.nan], normal.shape), normal)
 
     def _spread(self, normal: NumpyArray, rng: np.random.Generator, dtype: np.dtype[Any]) -> NumpyArray:
@@ -164,6 +166,7 @@ _BASE = (
     Case("heaps-strange", (1, 32, 9, 12), (32, 8, 3, 3), offsets="heaps", data="strange"),
     Case("deep-heaps", (2, 64, 9, 12), (40, 64, 3, 3), offset_groups=2, offsets="heaps"),
     Case("deep-range", (1, 64, 9, 12), (40, 64, 3, 3), data="range"),
+    Case("deep-beside", (1, 64, 9, 12), (40, 64, 1, 1), bias=False, padding=0, offsets="integer", data="beside"),
     Case("deep-strange", (1, 64, 9, 12), (40, 64, 3, 3), data="strange"),
     Case("few-pixels-strange", (2, 272, 3, 5), (40, 272, 3, 3), offset_groups=2, data="strange"),
 )
