@@ -4,7 +4,7 @@
  *
  * Both factors are halves, sums are float32. float32 data is cut in two halves, and three products (high x high, low x high, high x low)
  * give 22 bits. grad_output is scaled by a power of two of each pixel (see pack_grad_matrix), which comes back as a factor of the pixel's
- * mask; samples, with that factor, by one of their block, from what bounds its samples (see sample_bound). A block of which that
+ * mask; samples, with that factor, by one of their block, from the largest magnitudes at all pixels that it reads. A block of which that
  * isn't finite, as it also isn't where no half can hold a factor, is summed from float32 (see weight_again).
  *
  * ring [..][C] and largest [..] see ring_last; packed and places see pack_grad_matrix; offset [N][OG][K][2][P], mask [N][OG][K][P] and
@@ -29,7 +29,6 @@ corners = 4 if offset_groups else 1
 <%include file="ring.cl"/>
 <%include file="strips.cl"/>
 <%include file="plan.cl"/>
-<%include file="sample_bound.cl"/>
 <%include file="ring_vector.cl"/>
 <%include file="scale.cl"/>
 <%include file="weight_tile.cl"/>
@@ -133,7 +132,7 @@ ${run.begin()}\
             for (int b = 0; b < 3; ++b) {
                 ${read_operands("b")};
                 ${make_plans("b")};
-                store_most(&sizes, plan + b * PLAN, places + b * BLOCK, most + b);
+                store_most(&sizes, most + b);
             }
             ${read_operands("3")};
             own_barrier(1);
@@ -163,7 +162,7 @@ ${run.begin()}\
                     ${fetch_pass("next", "pass")};
                     keep_order();
                 }
-                store_most(&sizes, plan + (b + 3) % 4 * PLAN, places + (b + 3) % 8 * BLOCK, most + (b + 3) % 8);
+                store_most(&sizes, most + (b + 3) % 8);
             }
         }
     } else {

@@ -21,7 +21,6 @@ flying = 2 if dtype == "float32" and sets == 2 else 1  # sets of corners: as man
 <%include file="ring.cl"/>
 <%include file="strips.cl"/>
 <%include file="plan.cl"/>
-<%include file="sample_bound.cl"/>
 <%include file="ring_vector.cl"/>
 <%include file="scale.cl"/>
 <%include file="weight_tile.cl"/>
@@ -116,7 +115,7 @@ ${run.begin()}\
             for (int b = 0; b < 3; ++b) {
                 ${read_operands("b")};
                 ${make_plans("b")};
-                store_most(&sizes, plan + b * PLAN, places + b * BLOCK, most + b);
+                store_most(&sizes, most + b);
             }
             ${read_operands("3")};
             common_barrier();
@@ -145,7 +144,7 @@ ${run.begin()}\
                     add_again(grad_output, ring, plan + b % 4 * PLAN, ${"item_anew() % ITEMS" if wide else "t"},
                               (__local float *)(samples + b % 2 * SAMPLES), begin + b, end, group, tile_out, first_unit, (int)below,
                               out_height, out_width, total);
-                store_most(&sizes, plan + (b + 3) % 4 * PLAN, places + (b + 3) % 8 * BLOCK, most + (b + 3) % 8);
+                store_most(&sizes, most + (b + 3) % 8);
             }
 ${run.store()}
         }

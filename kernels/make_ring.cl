@@ -95,9 +95,9 @@ static inline void make_ring(
     }
 % if sizes:
     if (next < pixel_most * as_float((127u - DOUBT_BITS) << 23)) doubted[mine] = 1;
+    if (t < TILE_PIXELS) most_of[t] = pixel_most;
     barrier(CLK_LOCAL_MEM_FENCE);
-    if (t < TILE_PIXELS) most_of[t] = doubted[t] ? INFINITY : pixel_most;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (t < new_pixels) largest[first + t] = upper_bits(most_of[t]) | upper_bits(most_of[t + 1]) << 16;
+    if (t < new_pixels)
+        largest[first + t] = upper_bits(doubted[t] ? INFINITY : pixel_most) | upper_bits(doubted[t + 1] ? INFINITY : most_of[t + 1]) << 16;
 % endif
 }

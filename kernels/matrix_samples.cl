@@ -70,7 +70,7 @@ ${plan.operands(forward=True)}\
         #pragma unroll
         for (int b = 0; b < BATCH; ++b) {
             __global const uint *corner = largest + PLAN_PIXEL(made[b]);
-            most = fmax(most, fabs(made[b].y) * sample_bound(made[b], corner[0], ${"corner[width + 1]" if offset_groups else "0"}));
+            most = fmax(most, fabs(made[b].y) * ${"sample_bound(made[b], corner[0], corner[width + 1])" if offset_groups else "left_of(corner[0])"});
             if (begin + 2 * b < PLANS * TAPS) plan[(begin + 2 * b) * TEAM_PIXELS + mine] = made[b];
         }
     }

@@ -45,7 +45,7 @@ static inline void make_plans(
 % endif
         const plan_t made = ${plan.here("g")};
         __global const uint *corner = largest + PLAN_PIXEL(made);
-        most = fmax(most, fabs(made.y) * sample_bound(made, corner[0], ${"corner[width + 1]" if offset_groups else "0"}));
+        most = fmax(most, fabs(made.y) * ${"sample_bound(made, corner[0], corner[width + 1])" if offset_groups else "left_of(corner[0])"});
         plan[i * TILE_PIXELS + mine] = made;
     }
     largest_in[t] = most;

@@ -5,7 +5,7 @@
 #define PLAN (UNITS * PLANS * BLOCK)
 #define PLANS_AT_ONCE ((PLAN + ITEMS - 1) / ITEMS)
 
-/* What a work-item fetches for its plans of a block: ${"as the forward left them" if planned else "what they are made of"}; then how large samples may be. */
+/* What a work-item fetches for its plans of a block: ${"as the forward left them" if planned else "what they are made of"}; then how large samples may be, and with which factor. */
 typedef struct {
 % if planned:
     plan_t made[PLANS_AT_ONCE];
@@ -16,7 +16,10 @@ typedef struct {
     uint scale[PLANS_AT_ONCE];
 % endif
 } operands_t;
-typedef struct { uint largest[PLANS_AT_ONCE][2]; } sizes_t;
+typedef struct {
+    float factor[PLANS_AT_ONCE];
+    uint largest[PLANS_AT_ONCE][2];
+} sizes_t;
 
 /* Of plan i of a block: whether there is one, and its unit; the first offset group of a unit. */
 % if unit == "wgmma":
@@ -78,13 +81,24 @@ static inline void make_plans(
         const plan_t real = n < 0 ? (plan_t)(PIXEL_IN_PLAN(RING_OUTSIDE), 0.0f, 0.0f, 0.0f) : made;
         plan[t + i * ITEMS] = real;
         __global const uint *corner = largest + PLAN_PIXEL(real);
+        sizes->factor[i] = fabs(real.y) * as_float(where.w);
         sizes->largest[i][0] = begin_largest(corner);
         sizes->largest[i][1] = ${"begin_largest(corner + width + 1)" if offset_groups else "0"};
     }
 }
 
+/* The largest of a cell's four pixels; integers of such magnitudes compare as these do. */
+static inline float most_of(const uint *largest)
+{
+% if offset_groups:
+    return as_float(max(max(largest[0], largest[1]), max(largest[0] << 16, largest[1] << 16)) & 0xffff0000u);
+% else:
+    return as_float(largest[0] << 16);
+% endif
+}
+
 /* The largest magnitude that a block's samples may have, times their pixels' factors; infinite where that is in doubt. */
-static inline void store_most(const sizes_t *sizes, __local const plan_t *plan, __local const int4 *places, __local uint *most)
+static inline void store_most(const sizes_t *sizes, __local uint *most)
 {
     const int t = MY_PLAN;
     if (!has_plan(t)) return; /* a whole warp */
@@ -92,10 +106,8 @@ static inline void store_most(const sizes_t *sizes, __local const plan_t *plan, 
     #pragma unroll
     for (int i = 0; i < PLANS_AT_ONCE; ++i) {
         if (!has_plan(t + i * ITEMS)) break;
-        const plan_t real = plan[t + i * ITEMS];
-        const float factor = fabs(real.y) * as_float(places[t % BLOCK].w);
-        const float largest = sample_bound(real, sizes->largest[i][0], sizes->largest[i][1]);
-        size = fmax(size, factor <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? factor * largest : INFINITY);
+        const float largest = most_of(sizes->largest[i]);
+        size = fmax(size, sizes->factor[i] <= LARGEST_FACTOR && largest <= LARGEST_SAMPLE ? sizes->factor[i] * largest : INFINITY);
     }
     const uint bits = largest_of_warp(as_uint(size));
     if (MY_ITEM % 32 == 0) atomic_max(most, bits);
