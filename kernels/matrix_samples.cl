@@ -2,7 +2,11 @@
 ## Needs sample, ring, strips, plan, matrix, and the names of forward_matrix.
 <%namespace name="plan" file="plan.cl"/>\
 <%namespace name="kept" file="kept_samples.cl"/>\
-<% corners = 4 if offset_groups else 1 %>\
+<%
+corners = 4 if offset_groups else 1
+by_groups = plans % 2 == 0  # a pixel's two work-items share groups, not taps: which tap is known when this is compiled
+first, step, past = (0, 1, "TAPS") if by_groups else ("half_of", 2, "PLANS * TAPS")
+%>\
 /* First offset group of a chunk. */
 static inline int chunk_group(int first_channel, int chunk) { return (first_channel + chunk * CHUNK) / SAMPLE_CHANNELS; }
 % if offset_groups and plans > 1:
@@ -56,14 +60,20 @@ ${plan.operands(forward=True)}\
     const index_t pixel = (index_t)oy * out_width + ox;
     (void)pixel; /* an ordinary convolution has no offsets to read */
     float most = 0.0f;
-    for (int begin = half_of; begin < PLANS * TAPS; begin += 2 * BATCH) {
+% if by_groups:
+    for (int group = half_of; group < PLANS; group += 2)
+    #pragma unroll
+% else:
+    const int group = 0;
+% endif
+    for (int begin = ${first}; begin < ${past}; begin += ${step} * BATCH) {
         plan_t made[BATCH];
         #pragma unroll
         for (int b = 0; b < BATCH; ++b) {
-            const int i = min(begin + 2 * b, PLANS * TAPS - 1);
+            const int i = min(begin + ${step} * b, ${past} - 1);
             const int tap = i % TAPS;
 % if offset_groups:
-            const int g = min(chunk_group(first_channel, chunk) + i / TAPS, ${"last_chunk_group(first_channel, chunk)" if plans > 1 else "SAMPLE_GROUPS - 1"});
+            const int g = min(chunk_group(first_channel, chunk) + group + i / TAPS, ${"last_chunk_group(first_channel, chunk)" if plans > 1 else "SAMPLE_GROUPS - 1"});
 % endif
             made[b] = ${plan.here("g")};
         }
@@ -71,7 +81,7 @@ ${plan.operands(forward=True)}\
         for (int b = 0; b < BATCH; ++b) {
             __global const uint *corner = largest + PLAN_PIXEL(made[b]);
             most = fmax(most, fabs(made[b].y) * ${"sample_bound(made[b], corner[0], corner[width + 1])" if offset_groups else "left_of(corner[0])"});
-            if (begin + 2 * b < PLANS * TAPS) plan[(begin + 2 * b) * TEAM_PIXELS + mine] = made[b];
+            if (begin + ${step} * b < ${past}) plan[(group * TAPS + begin + ${step} * b) * TEAM_PIXELS + mine] = made[b];
         }
     }
     largest_in[half_of * TEAM_PIXELS + mine] = most;
