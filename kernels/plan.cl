@@ -13,19 +13,18 @@
 % endif
 
 % if offset_groups:
-/* Without branches: & for &&, and a pixel is reckoned wherever it lies. */
 static inline plan_t plan_of(place_t at, acc_t scale, int n, int height, int width)
 {
 % if border == "replicate":
-    const int inside = ((uint)at.row < (uint)height) & ((uint)at.column < (uint)width);
+    const int inside = at.row >= 0 && at.row < height && at.column >= 0 && at.column < width;
     const acc_t fraction_y = at.row == height - 1 ? ACC(0.0) : at.fraction_y;
     const acc_t fraction_x = at.column == width - 1 ? ACC(0.0) : at.fraction_x;
-    const int pixel = ring_pixel(n, at.row, at.column, height, width);
-    return (plan_t)(PIXEL_IN_PLAN(inside ? pixel : RING_OUTSIDE), scale, fraction_y, fraction_x);
+    const int pixel = inside ? ring_pixel(n, at.row, at.column, height, width) : RING_OUTSIDE;
+    return (plan_t)(PIXEL_IN_PLAN(pixel), scale, fraction_y, fraction_x);
 % else:
-    const int inside = ((uint)at.row + 1 <= (uint)height) & ((uint)at.column + 1 <= (uint)width);
-    const int pixel = ring_pixel(n, at.row, at.column, height, width);
-    return (plan_t)(PIXEL_IN_PLAN(inside ? pixel : RING_OUTSIDE), scale, at.fraction_y, at.fraction_x);
+    const int inside = at.row >= -1 && at.row < height && at.column >= -1 && at.column < width;
+    const int pixel = inside ? ring_pixel(n, at.row, at.column, height, width) : RING_OUTSIDE;
+    return (plan_t)(PIXEL_IN_PLAN(pixel), scale, at.fraction_y, at.fraction_x);
 % endif
 }
 % else:

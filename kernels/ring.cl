@@ -6,8 +6,7 @@
  *     zeros: there lies what is far outside. */
 #define RING_OUTSIDE 0
 
-/* Unsigned, for places far outside, which nobody takes, are reckoned too. */
 static inline int ring_pixel(int n, int row, int column, int height, int width)
 {
-    return (int)((uint)(width + 3) + ((uint)n * (uint)(height + 1) + (uint)row) * (uint)(width + 1) + (uint)column);
+    return width + 3 + (n * (height + 1) + row) * (width + 1) + column;
 }
