@@ -4,7 +4,7 @@
 <%namespace name="kept" file="kept_samples.cl"/>\
 <%
 corners = 4 if offset_groups else 1
-by_groups = plans % 2 == 0  # a pixel's two work-items share groups, not taps: which tap is known when this is compiled
+by_groups = plans % 2 == 0 and kernel_y * kernel_x > 4  # two work-items share groups, not taps: which tap is known when this is compiled
 first, step, past = (0, 1, "TAPS") if by_groups else ("half_of", 2, "PLANS * TAPS")
 %>\
 /* First offset group of a chunk. */
@@ -86,14 +86,15 @@ ${plan.operands(forward=True)}\
     }
     largest_in[half_of * TEAM_PIXELS + mine] = most;
     team_barrier();
-    const float scale = scale_for(fmax(largest_in[mine], largest_in[mine + TEAM_PIXELS]));
+    const float bound = fmax(largest_in[mine], largest_in[mine + TEAM_PIXELS]), scale = scale_for(bound);
+    const float by = bound > 0.0f ? scale : 0.0f; /* where nothing is taken but zeros, masks times 2**126 may be infinite */
     for (int i = half_of; i < PLANS * TAPS; i += 2) {
 % if planned:
         const int tap = i % TAPS;
         const int g = chunk_group(first_channel, chunk) + i / TAPS;
         if (begins_in(first_channel, chunk, g) && (int)get_group_id(1) % TILES == 0) ${plan.kept("g")} = plan[i * TEAM_PIXELS + mine];
 % endif
-        plan[i * TEAM_PIXELS + mine].y *= scale;
+        plan[i * TEAM_PIXELS + mine].y *= by;
     }
     if (half_of == 0) scales[mine] = scale;
     team_barrier();

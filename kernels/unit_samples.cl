@@ -16,8 +16,8 @@ static inline int new_plans(int first_channel, int chunk)
 }
 
 % endif
-/* The plans of a chunk's offset groups, all taps and the tile's pixels, of which work-items t, t + TILE_PIXELS, .. share pixel t; and the
- * largest magnitude that each of these may read. */
+/* The plans of a chunk's offset groups, all taps and the tile's pixels, of which work-items t, t + TILE_PIXELS, .. share pixel t; and
+ * what bounds the samples that each of these makes (see sample_bound). */
 static inline void make_plans(
     __local plan_t *plan, __local float *largest_in, __global const uint *restrict largest,
 % if offset_groups:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, product
 from typing import Any
+from zlib import crc32
 
 from clconv import backward_data, backward_weight, units
 from clconv.bench.ceilings import copy_kernel, multiply_kernel
@@ -149,12 +150,16 @@ def requests(which: str, problem: Problem, subsets: bool = False) -> Iterator[Re
             yield from (Request(problem, needs, deterministic, frozenset({name})) for name in KEPT)
 
 
-def plans(which: str, request: Request, device: Device, all_tiles: bool = True) -> Iterator[Planned]:
-    """What every variant of a pass that accepts a request would do, with each of its tiles or with its default, the first."""
+def plans(which: str, request: Request, device: Device, others: bool = True) -> Iterator[Planned]:
+    """What every variant of a pass that accepts a request would do with its default tile, the first, and with a third of the others.
+
+    Each problem has another third of them, so that every tile is planned for many problems, if not for all.
+    """
+    turn = crc32(repr(request.problem).encode()) % 3
     for variant in PASSES[which]:
         if refusal(variant, request, device) is None:
-            tiles = variant.tiles(request, device)
-            for tile in tiles if all_tiles else tiles[:1]:
+            default, *rest = variant.tiles(request, device)
+            for tile in (default, *(rest[turn::3] if others else ())):
                 yield Planned(which, variant, request, device, tile, variant.schedule(request, device, tile))
 
 
@@ -186,7 +191,7 @@ def branches() -> Iterator[Problem]:
 
 @cache
 def kernels() -> dict[str, dict[Kernel, str]]:
-    """Every kernel that a device of each kind gets for `branches`, by name, with the variant and tile that it is for."""
+    """Every kernel of `branches` and devices of each kind, by the tiles of `plans`: by name, with the variant and tile that it is for."""
     found: dict[str, dict[Kernel, str]] = {}
     for kernel in utilities():
         found.setdefault(kernel.name, {})[kernel] = "utility"

@@ -98,10 +98,28 @@ class Uneven(Case):
         return arrays
 
 
+@dataclass(frozen=True)
+class Above(Case):
+    """One output row is sampled a little above its pixels, whose smallest channels alone it takes, so that the fraction is rounded to 1."""
+
+    def arrays(self, dtype: str = "float32", small: str | None = None) -> dict[str, NumpyArray]:
+        """The operands and grad_output, the same for every run."""
+        arrays = super().arrays(dtype, small)
+        arrays["input"] = np.copysign(1 + np.tanh(np.abs(arrays["input"])), arrays["input"])
+        arrays["input"][:, 32:, 0] = 0
+        arrays["input"][:, 96:, 1:3] *= np.float32(2.0**-44)
+        arrays["offset"] = np.zeros_like(arrays["offset"])
+        rows = np.arange(arrays["offset"].shape[2])[:, None]
+        arrays["offset"][0, 0] = -rows
+        arrays["offset"][0, 2] = np.where(rows == 2, np.float32(-1e-9), -rows)
+        return arrays
+
+
 @across_units
 @pytest.mark.parametrize(
     "case",
     [
+        Above("rounded-to-1", (1, 128, 4, 4), (128, 32, 1, 2), mask=False, bias=False, padding=0),
         Uneven("ever-smaller-channels", (1, 128, 3, 5), (128, 32, 1, 1), bias=False, channel_bits=(0, 0, 17, 34)),
         Uneven("masks-of-other-groups", (1, 80, 3, 5), (96, 40, 1, 1), offset_groups=4, bias=False, mask_bits=(36, 36, 0, 0)),
     ],
