@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import pyopencl as cl
 
@@ -116,6 +116,10 @@ class Device:
     def label(self) -> str:
         """Name and platform, for humans."""
         return f"{self.name} on {self.platform}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copied and pickled as the device of the same index."""
+        return (resolve, (self.index,)) if self.handle else (Device, tuple(getattr(self, field.name) for field in fields(self)))
 
 
 def devices() -> list[Device]:

@@ -1,6 +1,6 @@
 """Compares a backward pass with central finite differences of a forward pass."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ Output = Callable[[Mapping[str, Array]], Array]
 def gradcheck(
     input: Any, offset: Any, weight: Any, bias: Any = None,
     stride: Any = (1, 1), padding: Any = (0, 0), dilation: Any = (1, 1), mask: Any = None,
-    *, needs: Collection[str] | None = None, eps: float = 1e-4, tolerance: float = 1e-7,
+    *, needs: Iterable[str] | None = None, eps: float = 1e-4, tolerance: float = 1e-7,
     forward: Forward | None = None, backward: Backward | None = None, **options: Any,
 ) -> None:  # fmt: skip
     """Check gradients of `deform_conv2d` against (f(v + eps) - f(v - eps)) / (2*eps), entry by entry.
@@ -27,7 +27,7 @@ def gradcheck(
 
     Parameters
     ----------
-    needs : collection of {"input", "offset", "weight", "bias", "mask"}, optional
+    needs : iterable of {"input", "offset", "weight", "bias", "mask"}, optional
         The gradients to check; None means all that were given.
     eps : float
         Step of the differences; in pixels for offsets.
@@ -46,6 +46,7 @@ def gradcheck(
     ProblemError
         If the gradient of offsets is asked for and one is not finite or within 2*eps of an integer: the output has a kink there.
     """
+    needs = None if needs is None else (needs,) if isinstance(needs, str) else tuple(needs)
     operands = {"input": input, "offset": offset, "weight": weight, "bias": bias, "mask": mask}
     arrays = {name: np.array(value, np.float64) for name, value in operands.items() if value is not None}
     wanted = [name for name in Gradients._fields if name in arrays and (needs is None or name in needs)]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clconv.api import conv2d, conv2d_backward, deform_conv2d, deform_conv2d_backward
 from clconv.errors import ClconvError, ProblemError
-from clconv.geometry import integer, normalise_padding, pairs
+from clconv.geometry import flag, integer, normalise_padding, pairs
 from clconv.initialisers import Filler, Initialiser, filler, lecun_normal, random_generator, within, zero
 from clconv.problem import DTYPES
 from clconv.sampler import deformable_convolution_2d_sampler, deformable_convolution_2d_sampler_backward
@@ -72,7 +72,7 @@ class DeformConv2d:
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         uniform = within(1 / np.sqrt(np.prod(shape[1:])), random_generator(seed))
         self.weight: Array = _filled(shape, self.dtype, uniform)
-        self.bias: Array | None = _filled(shape[:1], self.dtype, uniform) if bias else None
+        self.bias: Array | None = _filled(shape[:1], self.dtype, uniform) if flag(bias, "bias") else None
         self.grads: dict[str, Array] = {}
         self._called: tuple[Array, Array, Array | None] | None = None
 
@@ -186,9 +186,9 @@ class DeformableConvolution2D:
         self.dtype, self.device = _dtype(dtype), device
         self.offset_conv, self.deform_conv = Convolution(), Convolution()
         self._fill_offset_W = filler("offset_initialW", offset_initialW, lecun_normal(random_generator(seed)))
-        self._fill_offset_b = None if offset_nobias else filler("offset_initial_bias", offset_initial_bias, zero)
+        self._fill_offset_b = None if flag(offset_nobias, "offset_nobias") else filler("offset_initial_bias", offset_initial_bias, zero)
         self._fill_deform_W = filler("deform_initialW", deform_initialW, zero)
-        self._fill_deform_b = None if deform_nobias else filler("deform_initial_bias", deform_initial_bias, zero)
+        self._fill_deform_b = None if flag(deform_nobias, "deform_nobias") else filler("deform_initial_bias", deform_initial_bias, zero)
         self.grads: dict[str, Array] = {}
         self.in_channels: int | None = None
         self._called: tuple[Array, Array] | None = None

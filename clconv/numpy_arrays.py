@@ -29,7 +29,7 @@ class NumpyDoor:
     def read(self, name: str, array: NumpyArray) -> cl.Buffer:
         """Zero copy of a row-major array in native byte order; others are brought into that form first."""
         plain = array.flags.c_contiguous and array.dtype.isnative
-        ready = array if plain else np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        ready = array if plain else _copied(name, array)
         self._inputs += [array, ready]
         flags = _HOST if self.device.unified_memory else cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
         with driver_errors(self._handle, f"taking {ready.nbytes} bytes of {name}"):
@@ -89,6 +89,13 @@ def _filled(result: NumpyArray, out: NumpyArray | None) -> NumpyArray:
 def _bytes(array: NumpyArray) -> NumpyArray:
     """The memory of a row-major array as bytes: drivers' bindings don't know every element type."""
     return array.reshape(-1).view(np.uint8)
+
+
+def _copied(name: str, array: NumpyArray) -> NumpyArray:
+    try:
+        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    except MemoryError as error:
+        raise OutOfMemoryError(f"{name}: no memory for a row-major copy of shape {array.shape} and {array.dtype}: {error}") from error
 
 
 def _empty(name: str, shape: Shape, dtype: str) -> NumpyArray:

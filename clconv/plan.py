@@ -150,11 +150,12 @@ class Plan:
         weight : ndarray or pyopencl.array.Array or None
             Shape (O, C/groups, KH, KW). None forgets the weight.
         """
+        if weight is not None:
+            check(self.problem, {"weight": weight})
         self._weight = {}
         self._kept.forget()
         if weight is None:
             return
-        check(self.problem, {"weight": weight})
         door = self._door({"weight": weight})()
         schedule = self._schedules.forward()
         try:

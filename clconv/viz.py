@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clconv.arrays import NumpyArray
 from clconv.errors import ProblemError
-from clconv.geometry import Pair, normalise_padding, pairs
+from clconv.geometry import Pair, integer, normalise_padding, pairs
 from clconv.problem import infer_offset_groups
 
 try:
@@ -97,13 +97,15 @@ def _regular_grid(kernel_size: Any, stride: Any, padding: Any, dilation: Any, po
 
 def _offsets_at(offset: NumpyArray, kernel: Pair, position: Pair, offset_group: int) -> Points:
     """(KH*KW, 2): (dy, dx) of one output position's taps."""
+    if not isinstance(offset, np.ndarray):
+        raise ProblemError(f"offset: expected a NumPy array, got {type(offset).__name__}")
     if offset.ndim not in (3, 4) or (offset.ndim == 4 and len(offset) != 1):
         raise ProblemError(f"offset: expected shape (2*OG*KH*KW, OH, OW), of one image, got {offset.shape}")
     groups, (height, width) = infer_offset_groups(offset.shape, *kernel), offset.shape[-2:]
     y, x = pairs(position, "position", 0)
     if y >= height or x >= width:
         raise ProblemError(f"position: expected an output pixel from (0, 0) to {(height - 1, width - 1)}, got {position}")
-    if not 0 <= offset_group < groups:
+    if integer(offset_group, "offset_group", 0) >= groups:
         raise ProblemError(f"offset_group: expected a number from 0 to {groups - 1}, got {offset_group}")
     of_group: NumpyArray = offset.reshape(groups, -1, 2, height, width)[offset_group, :, :, y, x]
     return of_group.astype(np.float64)

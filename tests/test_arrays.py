@@ -208,6 +208,8 @@ def test_a_plan_serves_repeated_calls(device: Device) -> None:
     plan.set_weight(arrays["weight"])
     others = {name: array for name, array in arrays.items() if name != "weight"}
     arrays["weight"][:] = 0
+    with pytest.raises(ProblemError, match="weight: expected shape"):
+        plan.set_weight(arrays["weight"][1:])  # the one that is there stays
     assert np.array_equal(plan.forward(**others), want)
     assert plan.backward(grad, **others).weight.shape == CASE.weight
     plan.set_weight(None)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 import pytest
+from test_cli import run_python
 
-from clconv import Device, Plan, disk, program, selfcheck, source
+from clconv import Device, Plan, binaries, disk, program, selfcheck, source
 from clconv.arrays import NumpyArray
 from clconv.device import POCL
 from clconv.queues import queue_for
@@ -157,6 +158,28 @@ def test_no_place_for_rendered_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert "reduce" in source.render(REDUCE)
+
+
+def test_no_place_for_any_cache(tmp_path: Path) -> None:
+    """Pyopencl's own caches would end the process."""
+    (tmp_path / "file").write_text("in the way")
+    code = "import numpy as np, clconv; print(clconv.conv2d(np.ones((1, 4, 8, 8), 'f4'), np.ones((4, 4, 3, 3), 'f4')).sum())"
+    result = run_python(code, XDG_CACHE_HOME=str(tmp_path / "file" / "below"), HOME="/dev/null", CLCONV_SELFCHECK="0")
+    assert (result.returncode, result.stdout.strip()) == (0, "5184.0"), result.stderr
+
+
+def test_a_cache_that_fails_while_building_is_done_without(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pyopencl's does where another process holds its lock for too long."""
+    monkeypatch.setattr(cl, "_PYOPENCL_NO_CACHE", False)
+
+    class Locked:
+        def build(self, options: list[str], devices: list[cl.Device]) -> str:
+            if not cl._PYOPENCL_NO_CACHE:
+                raise KeyError("PYOPENCL_CACHE_FAILURE_FATAL")
+            return "built"
+
+    assert device.handle is not None
+    assert binaries._built(Locked, [], device.handle) == "built"
 
 
 @pytest.fixture

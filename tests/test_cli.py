@@ -183,6 +183,46 @@ def test_check_of_no_pass_is_refused(passes: str) -> None:
     assert "expected some of forward, backward_data, backward_weight" in result.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("bench", "--pass", ""), "expected some of forward"),
+        (("bench", "--dtype", ""), "expected some of float16"),
+        (("bench", "--variant", "best"), "best: expected some of all, "),
+        (("bench", "--seconds", "nan"), "expected a finite number, got nan"),
+        (("bench", "--seed", "-1"), "-1 is not in the range"),
+        (("bench", "--input", "0,4,8,8", "--weight", "4,4,3,3"), "expected sizes of at least 1"),
+        (("bench", "--json", "."), "is a directory"),
+        (("tune", "--input", "1,4,8,8", "--weight", "0,4,3,3"), "expected sizes of at least 1"),
+        (("compare", __file__, "--fail-below", "nan"), "expected a finite number, got nan"),
+        (("demo", "--output", ""), "expected a file, got the folder"),
+        (("source", "forward", "--input", "1,4,8,8", "--weight", "4,4,3,3", "--offset-groups", "-1"), "-1 is not in the range"),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else None,
+)
+def test_what_cannot_be_is_refused_at_once(arguments: tuple[str, ...], sentence: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2 and sentence in result.output, result.output
+
+
+def test_layers_by_shape_have_the_names_of_what_they_are() -> None:
+    """Rows of reports go by these."""
+    common = ("--input", "1,4,8,8", "--weight", "4,4,3,3", "--pass", "forward", "--seconds", "0", "--runs", "1", "--no-first-call")
+    usual = invoke("bench", *common)
+    other = invoke("bench", *common, "--stride", "2", "--offset-groups", "2", "--no-bias")
+    assert usual.exit_code == other.exit_code == 0, usual.output + other.output
+    assert "1x4x8x8-4x4x3x3 " in usual.stdout
+    assert "1x4x8x8-4x4x3x3-stride-2-offset-groups-2-no-bias " in other.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_output_that_cannot_be_written_is_said_in_a_sentence() -> None:
+    to_full = "import os, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); "
+    result = run_python(to_full + "sys.argv = ['clconv', 'devices']; from clconv.cli import main; main()")
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr and "Traceback" not in result.stderr
+
+
 def test_variables_that_matter_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLCONV_COMMIT", "0123abc")
     monkeypatch.setenv("PATHS", "of no interest")

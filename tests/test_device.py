@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
+import pickle
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,6 +124,13 @@ def test_none_prefers_clconv_device_then_pyopencl_ctx(present: None, monkeypatch
     assert resolve("cpu") is INTEL  # what the caller says comes first
     monkeypatch.setenv("CLCONV_DEVICE", "")  # empty is as good as unset
     assert resolve() is POCL_NEW
+
+
+def test_a_copy_is_the_same_device(device: Device) -> None:
+    """So layers that name a device can be copied, and sent to other processes."""
+    assert copy.deepcopy(device) is pickle.loads(pickle.dumps(device)) is device
+    nowhere = dataclasses.replace(device, handle=None)
+    assert copy.deepcopy(nowhere) == nowhere
 
 
 def test_device_is_taken_as_it_is(present: None) -> None:

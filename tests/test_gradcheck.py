@@ -52,6 +52,12 @@ def test_what_is_wrong_is_named(wrong: dict[str, Any], message: str) -> None:
         reference.gradcheck(**operands(), **wrong)
 
 
+@pytest.mark.parametrize("needs", [["mask"], "mask"], ids=str)
+def test_needs_may_be_whatever_can_be_gone_through(needs: Any) -> None:
+    with pytest.raises(AssertionError, match="mask"):
+        reference.gradcheck(**operands(), needs=iter(needs) if isinstance(needs, list) else needs, backward=spoilt)
+
+
 def test_what_is_not_needed_is_not_judged() -> None:
     reference.gradcheck(**operands(), backward=spoilt, needs=("input", "mask"), tolerance=1e-2)
     reference.gradcheck(**operands(), backward=lacking, needs=("bias", "offset"))

@@ -104,6 +104,8 @@ class Report:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(values, dict) or "format" not in values:
+                raise ProblemError(f"{path}: expected a report of `clconv bench --json`, got other JSON")
             if values["format"] != FORMAT:
                 raise ProblemError(f"{path}: expected a report of format {FORMAT}, got {values['format']}")
             rows = tuple(Row.from_json(row) for row in values["rows"])

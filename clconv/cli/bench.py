@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--offsets", default="random", show_default=True, help="zero, small, random, real, one; several with commas.")
 @measuring_options
 @click.option("--first-call/--no-first-call", default=True, show_default=True, help="Also time first calls, in processes of their own.")
-@click.option("--seed", default=0, show_default=True, help="Of the data.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the data.")
 @click.option("--against", default="", help="torchvision, onnxruntime, openvino, onednn-conv, cudnn-conv; several with commas.")
 @click.option("--json", "json_file", type=FILE, help="Write everything there, after each row.")
 @click.option("--resume", is_flag=True, help="Go on with what the report of --json lacks.")
@@ -52,7 +52,7 @@ def bench(**options: Any) -> None:
     """Measure layers on devices, forward and backward, alone or beside other systems.
 
     Each result is compared with the float64 reference before it is timed; a wrong one is shown as WRONG. Ctrl-C keeps what has been
-    measured. Exits with 1 if a row is wrong or failed.
+    measured, and exits with 130. Exits with 1 if a row is wrong or failed.
     """
     from rich.console import Console
 
@@ -64,9 +64,11 @@ def bench(**options: Any) -> None:
         return
     _check_files(options)
     settings = _settings(options)
-    report = _measured(settings, chosen_devices(options["names"]), options, Console(stderr=True))
+    report, interrupted = _measured(settings, chosen_devices(options["names"]), options, Console(stderr=True))
     show(report, console)
     _write(report, options)
+    if interrupted:
+        raise SystemExit(130)
     if any(row.verdict in ("wrong", "failed") for row in report.rows):
         raise SystemExit(1)
 
@@ -85,7 +87,9 @@ def _settings(options: dict[str, Any]) -> Settings:
     from clconv.bench.layers import OFFSETS
     from clconv.bench.run import Settings
     from clconv.problem import DTYPES
+    from clconv.tuning import PASSES
 
+    known = (variant.name for variants in PASSES.values() for variant in variants)
     return Settings(
         layers=chosen_layers(options),
         passes=listed(options["passes"], "--pass", NEEDS),
@@ -93,7 +97,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         precision=options["precision"] or "",
         deterministic=options["deterministic"],
         fixed_weight=options["fixed_weight"],
-        variants=tuple(options["variants"].split(",")),
+        variants=listed(options["variants"], "--variant", ("all", *dict.fromkeys(known)), least=0) or ("",),
         offsets=listed(options["offsets"], "--offsets", OFFSETS),
         limits=chosen_limits(options),
         first=options["first_call"],
@@ -126,15 +130,15 @@ def _started(settings: Settings, devices: Sequence[Device], peers: Sequence[Peer
     return resumed(report, Report.read(file)) if options["resume"] and file and file.exists() else report
 
 
-def _measured(settings: Settings, devices: Sequence[Device], options: dict[str, Any], console: Console) -> Report:
-    """Measure row after row; an interrupt ends it, and what is there is kept."""
+def _measured(settings: Settings, devices: Sequence[Device], options: dict[str, Any], console: Console) -> tuple[Report, bool]:
+    """Measure row after row; whether an interrupt ended it, and what is there is kept."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from clconv.bench.peers import PEERS
     from clconv.bench.run import measurements
     from clconv.bench.session import measured
 
-    peers = _peers(listed(options["against"], "--against", PEERS), console)
+    peers = _peers(listed(options["against"], "--against", PEERS, least=0), console)
     report = _started(settings, devices, peers, options)
     have = {row.key for row in report.rows}
     planned = [measurement for measurement in measurements(settings, devices, peers) if measurement.key not in have]
@@ -148,7 +152,8 @@ def _measured(settings: Settings, devices: Sequence[Device], options: dict[str, 
                 progress.update(task, advance=1, description=_what(planned[number : number + 1]))
         except KeyboardInterrupt:
             progress.console.print(f"interrupted: {len(report.rows)} rows are kept")
-    return report
+            return report, True
+    return report, False
 
 
 def _what(planned: Sequence[Measurement]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clconv.cli.options import FILE, check_plot
+from clconv.cli.options import FILE, Number, check_plot
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ _STYLES = {"faster": "green", "slower": "red", "same": "", "within spread": "dim
 @click.argument("reports", nargs=-1, required=True, type=_REPORT, metavar="A.json [B.json ...]")
 @click.option("--plot", type=FILE, help="Draw the ratios there (.png or .svg).")
 @click.option(
-    "--fail-below", "least", type=click.FloatRange(min=0, min_open=True), metavar="SPEED", help="Exit with 1 where it is slower; see above."
+    "--fail-below", "least", type=Number(min=0, min_open=True), metavar="SPEED", help="Exit with 1 where it is slower; see above."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def compare(reports: tuple[Path, ...], plot: Path | None, least: float | None, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clconv.cli.options import check_folder
 from clconv.device import Device, resolve
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ def demo(device: str | None, output: Path, size: int, steps: int, seed: int) -> 
     A deformable convolution is given a warped photograph and learns, by gradients from its backward pass, where each output
     pixel must look to give the photograph back.
     """
-    if not output.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {output.parent}", param_hint="--output")
+    check_folder(output, "--output")
     from rich.console import Console
 
     from clconv.demo.figure import draw

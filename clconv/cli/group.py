@@ -1,5 +1,6 @@
 """The group of all commands, and how they report the library's errors."""
 
+from errno import EPIPE
 from typing import IO, Any
 
 import click
@@ -39,6 +40,10 @@ class _Group(click.Group):
             if sentence is None:
                 raise
             raise _Failure(sentence) from error
+        except OSError as error:
+            if error.errno == EPIPE:  # who reads has enough: click ends quietly
+                raise
+            raise _Failure(f"{error.filename or 'output'}: {error.strerror}") from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

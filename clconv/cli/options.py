@@ -1,6 +1,8 @@
 """Options that several commands share: which layers, which devices, how patiently to measure."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,23 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
-def listed(text: str, option: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Names separated by commas, each of which must be known."""
+class Number(click.FloatRange):
+    """A number of a range, which NaN and infinity aren't in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or a sentence."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, got {value}", param, ctx)
+        return number
+
+
+def listed(text: str, option: str, known: Iterable[str], least: int = 1) -> tuple[str, ...]:
+    """Names separated by commas, at least so many, each of which must be known."""
+    known = tuple(known)
     names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if len(names) < least:
+        raise click.BadParameter(f"expected some of {', '.join(known)}, got {text!r}", param_hint=option)
     if unknown := [name for name in names if name not in known]:
         raise click.BadParameter(f"{', '.join(unknown)}: expected some of {', '.join(known)}", param_hint=option)
     return names
@@ -64,8 +80,8 @@ measuring_options = together(
     [
         click.option("--warmup", default=3, show_default=True, type=click.IntRange(1), help="Runs before measuring."),
         click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Runs to measure, at least."),
-        click.option("--seconds", default=0.5, show_default=True, type=click.FloatRange(0), help="Seconds to measure, at least."),
-        click.option("--timeout", default=10.0, show_default=True, type=click.FloatRange(0), help="Seconds for a row's times, at most."),
+        click.option("--seconds", default=0.5, show_default=True, type=Number(0), help="Seconds to measure, at least."),
+        click.option("--timeout", default=10.0, show_default=True, type=Number(0), help="Seconds for a row's times, at most."),
     ]
 )
 """How patiently: read them with `chosen_limits`."""
@@ -76,7 +92,7 @@ def chosen_layers(options: dict[str, Any]) -> tuple["Layer", ...]:
     from clconv.bench.layers import layers, suite
 
     found = [layer for name in options["suite_names"] for layer in suite(name)]
-    found += [layers()[name] for name in listed(",".join(options["layer_names"]), "--layer", layers())]
+    found += [layers()[name] for name in listed(",".join(options["layer_names"]), "--layer", layers(), least=0)]
     if options["input_shape"] or options["weight_shape"]:
         found.append(_by_options(options))
     return tuple(dict.fromkeys(found or suite("quick")))
@@ -88,14 +104,24 @@ def _by_options(options: dict[str, Any]) -> "Layer":
     if not (options["input_shape"] and options["weight_shape"]):
         raise click.UsageError("--input and --weight come together")
     input_, weight = shape(options["input_shape"], "--input"), shape(options["weight_shape"], "--weight")
+    if 0 in (*input_, *weight):
+        raise click.BadParameter(f"expected sizes of at least 1 to measure, got {input_} and {weight}", param_hint="--input, --weight")
     given = {name: options[name] for name in ("stride", "padding", "dilation", "mask", "bias")}
     groups = options["offset_groups"] or None
     if groups is None:
         given["mask"] = False
-    name = f"{'x'.join(map(str, input_))}-{'x'.join(map(str, weight))}"
+    name = "-".join(["x".join(map(str, input_)), "x".join(map(str, weight)), *_unusual({**given, "offset_groups": groups or 0})])
     layer = Layer(name, input_, weight, offset_groups=groups, source="command line", **given)  # type: ignore[arg-type]  # checked next
     layer.problem()
     return layer
+
+
+def _unusual(given: dict[str, Any]) -> Iterator[str]:
+    """What isn't as by default, for a name that means one layer everywhere."""
+    for name, usual in (("stride", 1), ("padding", 0), ("dilation", 1), ("offset_groups", 1)):
+        if given[name] != usual:
+            yield f"{name.replace('_', '-')}-{given[name]}"
+    yield from (f"no-{name}" for name in ("mask", "bias") if not given[name])
 
 
 def chosen_limits(options: dict[str, Any]) -> "Limits":
@@ -122,6 +148,10 @@ def check_plot(plot: Path) -> None:
 
 
 def check_folder(file: Path, option: str) -> None:
-    """Before anything is computed: the file's folder is there."""
+    """Before anything is computed: the file's folder is there, and takes files."""
     if not file.parent.is_dir():
         raise click.BadParameter(f"there is no folder {file.parent}", param_hint=option)
+    if file.is_dir():
+        raise click.BadParameter(f"expected a file, got the folder {file}", param_hint=option)
+    if not os.access(file.parent, os.W_OK):
+        raise click.BadParameter(f"the folder {file.parent} can't be written", param_hint=option)

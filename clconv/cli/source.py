@@ -16,7 +16,7 @@ from clconv.tuning import GRADIENTS, PASSES, choose
 @click.argument("which", metavar="PASS", type=click.Choice(list(PASSES)))
 @click.option("--input", "input_shape", required=True, metavar="N,C,H,W", help="Shape of the input.")
 @click.option("--weight", "weight_shape", required=True, metavar="O,I,KH,KW", help="Shape of the weight; I = C / groups.")
-@click.option("--offset-groups", type=int, default=1, show_default=True, help="0 is an ordinary convolution.")
+@click.option("--offset-groups", type=click.IntRange(0), default=1, show_default=True, help="0 is an ordinary convolution.")
 @click.option("--mask/--no-mask", default=True, show_default=True, help="v2 or v1.")
 @click.option("--bias/--no-bias", default=False, show_default=True, help="Whether outputs have a bias.")
 @click.option("--stride", type=int, default=1, show_default=True, help="In both directions.")
