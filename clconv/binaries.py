@@ -7,7 +7,6 @@ binary out it compiles its kernels once more, for work-groups of any size, which
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -27,41 +26,42 @@ def program(context: cl.Context, device: cl.Device, kernel: Kernel, text: str) -
     """The built pyopencl.Program of a kernel's rendered source, from its binary if there is one."""
     options, file = list(kernel.options), _file(device, kernel, text)
     if file is None:
-        return _built(lambda: cl.Program(context, text), options, device)
+        return _built(context, device, text, options)
     if binary := _read(file):
         with suppress(*_FAILURES):  # a driver may refuse what another version of it made
             return cl.Program(context, [device], [binary]).build(options, [device])
-    built = _built(lambda: cl.Program(context, text), options, device)
+    built = _built(context, device, text, options)
     with suppress(*_FAILURES):
         binary = bytes(built.get_info(cl.program_info.BINARIES)[0])
         disk.remember(file, hashlib.sha256(binary).digest() + binary)
     return built
 
 
-def _built(unbuilt: Callable[[], Any], options: list[str], device: cl.Device) -> Any:
+def _built(context: cl.Context, device: cl.Device, text: str, options: list[str]) -> Any:
     """By way of pyopencl's own cache; where that fails, which raises what says nothing of the program, without it from then on."""
-    _do_without_a_place()
+    if not _have_a_place():
+        cl._PYOPENCL_NO_CACHE = True
     try:
-        return unbuilt().build(options, [device])
+        return cl.Program(context, text).build(options, [device])
     except (KeyError, OSError):
         cl._PYOPENCL_NO_CACHE = True
-        return unbuilt().build(options, [device])
+        return cl.Program(context, text).build(options, [device])
 
 
 @cache
-def _do_without_a_place() -> None:
-    """Have pyopencl keep nothing on disk where it can't: its caches raise then, or wait a minute for a lock."""
-    above = disk.home()
+def _have_a_place() -> bool:
+    """Whether pyopencl's caches can be written: where they can't, they raise, or wait a minute for a lock."""
+    home = disk.home()
+    if home is None:
+        return False
     try:
         for name in ("pyopencl", "pytools"):
-            if above is not None:
-                above.with_name(name).mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=above.with_name(name)):
-                    pass
+            home.with_name(name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=home.with_name(name)):
+                pass
     except OSError:
-        above = None
-    if above is None:
-        cl._PYOPENCL_NO_CACHE = True
+        return False
+    return True
 
 
 def _file(device: cl.Device, kernel: Kernel, text: str) -> Path | None:

@@ -118,8 +118,12 @@ class Device:
         return f"{self.name} on {self.platform}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Copied and pickled as the device of the same index."""
-        return (resolve, (self.index,)) if self.handle else (Device, tuple(getattr(self, field.name) for field in fields(self)))
+        """Copied and pickled as the device of the same index, which parts of devices don't have."""
+        if self.handle is None:
+            return Device, tuple(getattr(self, each.name) for each in fields(self))
+        if not self.index:
+            raise DeviceError(f"{self.label}: no driver lists this device, so it can't be copied or pickled")
+        return resolve, (self.index,)
 
 
 def devices() -> list[Device]:

@@ -150,16 +150,16 @@ def requests(which: str, problem: Problem, subsets: bool = False) -> Iterator[Re
             yield from (Request(problem, needs, deterministic, frozenset({name})) for name in KEPT)
 
 
-def plans(which: str, request: Request, device: Device, others: bool = True) -> Iterator[Planned]:
-    """What every variant of a pass that accepts a request would do with its default tile, the first, and with a third of the others.
+def plans(which: str, request: Request, device: Device, every: int | None = 1) -> Iterator[Planned]:
+    """What every variant of a pass that accepts a request would do with its default tile, the first, and with the others.
 
-    Each problem has another third of them, so that every tile is planned for many problems, if not for all.
+    With None those are left out; with 3 each problem has another third of them, so that each is planned for many problems, if not for all.
     """
-    turn = crc32(repr(request.problem).encode()) % 3
+    turn = crc32(repr(request.problem).encode())
     for variant in PASSES[which]:
         if refusal(variant, request, device) is None:
-            default, *rest = variant.tiles(request, device)
-            for tile in (default, *(rest[turn::3] if others else ())):
+            default, *others = variant.tiles(request, device)
+            for tile in (default, *(others[turn % every :: every] if every else ())):
                 yield Planned(which, variant, request, device, tile, variant.schedule(request, device, tile))
 
 
@@ -191,7 +191,7 @@ def branches() -> Iterator[Problem]:
 
 @cache
 def kernels() -> dict[str, dict[Kernel, str]]:
-    """Every kernel of `branches` and devices of each kind, by the tiles of `plans`: by name, with the variant and tile that it is for."""
+    """Every kernel that a device of each kind gets for `branches`, by name, with the variant and tile that it is for."""
     found: dict[str, dict[Kernel, str]] = {}
     for kernel in utilities():
         found.setdefault(kernel.name, {})[kernel] = "utility"

@@ -139,6 +139,7 @@ def test_what_was_measured_outlives_its_end(how: signal.Signals, tmp_path: Path)
     rows = Report.read(file).rows
     assert rows[0].verdict == "ok"
     if how == signal.SIGINT:
+        assert process.returncode == 130
         assert "cpu-r50c4" in output, "the table of what is there"
         assert all(row.verdict == "ok" for row in rows), "the interrupted one is left to --resume"
     else:

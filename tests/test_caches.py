@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -172,14 +173,16 @@ def test_a_cache_that_fails_while_building_is_done_without(device: Device, monke
     """As pyopencl's does where another process holds its lock for too long."""
     monkeypatch.setattr(cl, "_PYOPENCL_NO_CACHE", False)
 
-    class Locked:
-        def build(self, options: list[str], devices: list[cl.Device]) -> str:
-            if not cl._PYOPENCL_NO_CACHE:
-                raise KeyError("PYOPENCL_CACHE_FAILURE_FATAL")
-            return "built"
+    monkeypatch.setattr(binaries, "_have_a_place", lambda: True)
 
-    assert device.handle is not None
-    assert binaries._built(Locked, [], device.handle) == "built"
+    def build(*_: Any) -> str:
+        if not cl._PYOPENCL_NO_CACHE:
+            raise KeyError("PYOPENCL_CACHE_FAILURE_FATAL")
+        return "built"
+
+    monkeypatch.setattr(cl, "Program", lambda *_: SimpleNamespace(build=build))
+    queue = queue_for(device, None)
+    assert binaries._built(queue.context, queue.device, "", []) == "built"
 
 
 @pytest.fixture

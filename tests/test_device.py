@@ -131,6 +131,8 @@ def test_a_copy_is_the_same_device(device: Device) -> None:
     assert copy.deepcopy(device) is pickle.loads(pickle.dumps(device)) is device
     nowhere = dataclasses.replace(device, handle=None)
     assert copy.deepcopy(nowhere) == nowhere
+    with pytest.raises(DeviceError, match="no driver lists this device"):
+        pickle.dumps(dataclasses.replace(device, index=""))
 
 
 def test_device_is_taken_as_it_is(present: None) -> None:

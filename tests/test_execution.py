@@ -20,6 +20,19 @@ def test_memory_that_cannot_be_had_is_an_error_of_its_own(device: Device) -> Non
         allocate(queue.context, queue.device, "scratch", 1 << 60)
 
 
+def test_a_copy_that_does_not_fit_the_host_is_one_too(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays, _ = operands()
+    arrays["input"] = np.asfortranarray(arrays["input"])
+    deform_conv2d(**arrays, **OPTIONS, device=device)  # variants are checked before there is no memory
+
+    def full(*_: object, **options: object) -> None:
+        raise MemoryError("Unable to allocate")
+
+    monkeypatch.setattr(np, "ascontiguousarray", full)
+    with pytest.raises(OutOfMemoryError, match="input: no memory for a row-major copy of shape"):
+        deform_conv2d(**arrays, **OPTIONS, device=device)
+
+
 def test_a_kernel_that_does_not_compile_is_shown_whole(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clconv.program.render", lambda kernel: "__kernel void copy(__global int *p) { p[0] = nonsense; }")
     queue = new_queue(device)

@@ -1,4 +1,4 @@
-"""Kernels of every variant, element type and branch, of a third of their tiles, render strictly; nothing is compiled."""
+"""Every kernel of every variant, tile, element type and branch renders strictly; nothing is compiled."""
 
 import re
 from collections.abc import Iterator

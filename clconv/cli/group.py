@@ -43,7 +43,7 @@ class _Group(click.Group):
         except OSError as error:
             if error.errno == EPIPE:  # who reads has enough: click ends quietly
                 raise
-            raise _Failure(f"{error.filename or 'output'}: {error.strerror}") from error
+            raise _Failure(f"{error.filename or 'output'}: {error.strerror}" if error.strerror else str(error)) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -88,7 +88,7 @@ def _launched(problems: Mapping[str, Problem], device: Device) -> Iterator[tuple
     for which in PASSES:
         for name, problem in problems.items():
             for request in requests(which, problem, subsets=name == "v2"):
-                for plan in plans(which, request, device, others=False):
+                for plan in plans(which, request, device, every=None):
                     yield from ((which, name, plan.variant, launch.kernel) for launch in launches(plan.schedule))
 
 
