@@ -34,8 +34,9 @@ _PLAN_BYTES = 16
 _PLANNED_CHANNELS = range(32, 64)
 """Channels that share a sample where plans are left beside samples."""
 
-_HALVES_PLANNED = 512
-"""Channels of half types that share a sample, from which on the data's pass is faster with plans that it makes and keeps itself."""
+_HALVES_PLANNED, _HALVES_TAPS = 512, 9
+"""Channels of half types that share a sample, from which on the data's pass is faster with plans that it makes and keeps itself; and
+the most taps of which a forward writes plans in less time than the backward saves by them."""
 
 _CHUNK_BYTES, _FEW_CHANNELS, _MANY_OUTPUTS = 128, 32, 128
 """Of samples that a forward leaves: a chunk of a pixel's channels as the input has them; channels that share an offset, at most, or twice
@@ -104,7 +105,9 @@ def kept_plans(request: Request) -> dict[str, int]:
     """
     problem = request.problem
     channels = problem.in_channels // problem.sample_groups
-    if (KEPT_SAMPLES in request.kept and channels not in _PLANNED_CHANNELS) or (channels >= _HALVES_PLANNED and DTYPES[problem.dtype] < 4):
+    if KEPT_SAMPLES in request.kept and channels not in _PLANNED_CHANNELS:
+        return {}
+    if DTYPES[problem.dtype] < 4 and (channels >= _HALVES_PLANNED or problem.taps > _HALVES_TAPS):
         return {}
     size = _PLAN_BYTES * problem.out_pixels * problem.sample_groups * problem.taps
     leaves = KEPT_PLANS in request.kept and problem.offset_groups and problem.rules.gate == "none" and size < 1 << 33

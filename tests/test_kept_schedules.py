@@ -56,9 +56,17 @@ def test_left_samples_get_large_tiles_where_they_fill_them(
 def test_matrix_units_share_plans_and_the_ring(unit: str) -> None:
     """Where channels that share a sample are many: the forward leaves both, the backward reads them and makes neither."""
     fake = DEVICES["sm_90"]
-    cases = ("torchvision", 128, "float32", True), ("chainer", 128, "float32", False), ("torchvision", 512, "float32", True)
-    for convention, channels, dtype, planned in (*cases, ("torchvision", 256, "float16", True), ("torchvision", 512, "float16", False)):
-        shapes = (1, channels, 90, 160), (64, channels, 3, 3)
+    cases = [
+        ("torchvision", 128, 3, "float32", True),
+        ("chainer", 128, 3, "float32", False),
+        ("torchvision", 512, 3, "float32", True),
+        ("torchvision", 128, 5, "float32", True),
+        ("torchvision", 256, 3, "float16", True),
+        ("torchvision", 512, 3, "float16", False),
+        ("torchvision", 128, 5, "float16", False),
+    ]
+    for convention, channels, kernel, dtype, planned in cases:
+        shapes = (1, channels, 90, 160), (64, channels, kernel, kernel)
         problem = problem_of(*shapes, 1, padding=1, mask=True, convention=convention, dtypes={"input": dtype})
         schedules = Schedules(problem, False, fake, {"forward": unit, **dict.fromkeys(GRADIENTS, "mma")})
         forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
