@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _PACK_ITEMS = 256
 _REDUCE_ITEMS = 256
+_REDUCE_OUTS, _REDUCE_BYTES = 16, 36 << 10
+"""Outputs of a work-group of kernels/reduce_weight_tiles.cl, and local memory that it may take."""
+
 _KERNELS = {"mma": "backward_weight_matrix", "wgmma": "backward_weight_wgmma"}
 _PANEL_PIXELS = 8  # see kernels/weight_again.cl
 _MANY_BLOCKS = 24
@@ -156,16 +159,25 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
         (workers * items,),
         (items,),
     )
-    quads = tile["tile_out"] * tile["units"] * _unit(problem) // 4
+    rows, chunks = problem.groups * ceil_div(problem.group_out, _REDUCE_OUTS), ceil_div(problem.group_in, _unit(problem))
+    together = _together(problem, rows * chunks, device)
+    order: dict[str, Value] = {"reduce_items": _REDUCE_ITEMS, "together": together, "wide": special["wide"]}
     reduce = Launch(
-        Kernel.of("reduce_weight_tiles", {**way, "reduce_items": _REDUCE_ITEMS, **weight_specialisation(problem), "wide": special["wide"]}),
+        Kernel.of("reduce_weight_tiles", {**way, **weight_specialisation(problem), **order}),
         (*sums_of_pieces, "grad_weight"),
         (np.int32(blocks), np.int32(workers)),
-        (quads, tiles),
+        (chunks * ceil_div(problem.taps, together) * _REDUCE_ITEMS, rows),
         (_REDUCE_ITEMS, 1),
     )
     steps: tuple[Step, ...] = (pack, *_bias(problem, blocks, *sums), launch, reduce)
     return Schedule(unit, tile, steps, ring | packed | sums | sums_of_pieces, (transpose,))
+
+
+def _together(problem: Problem, blocks: int, device: "Device") -> int:
+    """Taps that a work-group brings into order together, evenly: as many as fit, where there are work-groups for all compute units then."""
+    fits = _REDUCE_BYTES // (_REDUCE_OUTS * _unit(problem) * 4)
+    parts = max(ceil_div(problem.taps, fits), min(problem.taps, ceil_div(device.compute_units, blocks)))
+    return ceil_div(problem.taps, parts)
 
 
 def _bias(problem: Problem, blocks: int, *sums: str) -> tuple[Launch, ...]:

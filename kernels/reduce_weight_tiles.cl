@@ -3,39 +3,56 @@
  *     grad_weight[o, c, tap] = sum over the segments of its tile
  *
  * partial [WORKERS + TILES - 1][TOTAL_QUADS][ITEMS] of quads, see weight_tile; grad_weight [O][C/groups][K].
- * Work-group (i, t): quads [i * REDUCE_ITEMS, ..) of tile t. */
+ * Work-group (PARTS * c + p, o) of a group: 16 outputs from 16 * o on, channels from UNIT * c and taps from TOGETHER * p on, which local memory
+ * brings from the order of the matrix units' sums into the gradient's. A sub-group of 32 adds up a part of a unit after another. */
 <%include file="types.cl"/>
 <%include file="channels.cl"/>
 <%include file="weight_tile.cl"/>
 #define REDUCE_ITEMS ${reduce_items}
+#define TOGETHER ${together}
+#define PARTS ((TAPS + TOGETHER - 1) / TOGETHER)
+#define STRIDE (UNIT * TOGETHER + 4)
+#define TOUCHED ((TOGETHER - 1) / UNITS + 2) /* tiles, at most */
 
 __kernel __attribute__((reqd_work_group_size(REDUCE_ITEMS, 1, 1)))
 void reduce_weight_tiles(__global const float4 *restrict partial, __global data_t *restrict grad_weight, int blocks, int workers)
 {
-    const int quad = (int)get_global_id(0);
-    const int tile = (int)get_group_id(1);
-    const long all = (long)TILES * blocks;
-    const long begin = (long)tile * blocks, end = begin + blocks;
-    const int first = worker_of(begin, workers, all), last = worker_of(end - 1, workers, all);
+    __local float sums[16 * STRIDE];
+    __local int2 segments[TOUCHED];
+    const int item = (int)get_local_id(0), lane = item % 32;
+    const int first_tap = (int)get_group_id(0) % PARTS * TOGETHER, chunk = (int)get_group_id(0) / PARTS;
+    const int taps = TAPS % TOGETHER ? min(TOGETHER, TAPS - first_tap) : TOGETHER, first_unit = chunk * TAPS + first_tap;
+    const int rows = (int)get_group_id(1) % ((GROUP_OUT + 15) / 16), group = (int)get_group_id(1) / ((GROUP_OUT + 15) / 16);
+    const int first_tile = (group * OUT_TILES + rows / (TILE_OUT / 16)) * COLUMN_TILES + first_unit / UNITS;
 
-    __global const float4 *from = partial + (index_t)(first + tile) * TOTAL_QUADS * ITEMS + quad;
-    float4 sum = (float4)(0.0f);
-    #pragma unroll 4
-    for (int worker = first; worker <= last; ++worker) {
-        sum += *from;
-        from += TOTAL_QUADS * ITEMS;
+    if (item < TOUCHED) {
+        const long all = (long)TILES * blocks, begin = (long)(first_tile + item) * blocks;
+        segments[item] = (int2)(worker_of(begin, workers, all), worker_of(begin + blocks - 1, workers, all));
     }
+    barrier(CLK_LOCAL_MEM_FENCE);
 
-    const int t = quad % ITEMS, fragment = quad / ITEMS;
-    const int group = tile / (OUT_TILES * COLUMN_TILES);
+    for (int i = item / 32; i < taps * (UNIT / 8); i += REDUCE_ITEMS / 32) {
+        const int tap = i / (UNIT / 8), unit = first_unit + tap, tile = unit / UNITS - first_unit / UNITS;
+        const int2 at = quads_at(unit % UNITS, i % (UNIT / 8), rows % (TILE_OUT / 16));
+        const int t = at.x * 32 + lane;
+        __global const float4 *from = partial + ((index_t)(segments[tile].x + first_tile + tile) * TOTAL_QUADS + at.y) * ITEMS + t;
+        float4 sum = (float4)(0.0f);
+        #pragma unroll 4
+        for (int worker = segments[tile].x; worker <= segments[tile].y; ++worker) {
+            sum += *from;
+            from += TOTAL_QUADS * ITEMS;
+        }
 % for i in range(4):
-    {
-        const int at = 4 * fragment + ${i};
-        const int out = tile / COLUMN_TILES % OUT_TILES * TILE_OUT + out_of(t, at);
-        const int unit = tile % COLUMN_TILES * UNITS + column_of(t, at) / UNIT;
-        const int c = unit / TAPS * UNIT + column_of(t, at) % UNIT;
-        const index_t to = ((index_t)(group * GROUP_OUT + out) * GROUP_IN + c) * TAPS + unit % TAPS;
-        if (out < GROUP_OUT && c < GROUP_IN) store_data(grad_weight, to, sum.s${i});
-    }
+        sums[out_of(t, 4 * at.y + ${i}) % 16 * STRIDE + column_of(t, 4 * at.y + ${i}) % UNIT * taps + tap] = sum.s${i};
 % endfor
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+
+    const int run = min(UNIT, GROUP_IN - chunk * UNIT) * taps;
+    for (int i = item; i < 16 * UNIT * TOGETHER; i += REDUCE_ITEMS) {
+        const int out = rows * 16 + i / (UNIT * TOGETHER), at = i % (UNIT * TOGETHER);
+        const int c = chunk * UNIT + at / taps;
+        const index_t to = ((index_t)(group * GROUP_OUT + out) * GROUP_IN + c) * TAPS + first_tap + at % taps;
+        if (out < GROUP_OUT && at < run) store_data(grad_weight, to, sums[out % 16 * STRIDE + at]);
+    }
 }

@@ -68,6 +68,22 @@ static inline int column_of(int t, int i) { return warp_column(t) + i / 4 / ROW_
 static inline int out_of(int t, int i) { return first_out(t) + 8 * ROW_OF(i); }
 % endif
 
+/* Who has 16 rows of outputs of a unit's part, of which there are UNIT / 8: the warp, and the number of its quads. */
+static inline int2 quads_at(int unit, int part, int rows)
+{
+% if sampled:
+    const int fragment = unit * (UNIT / 16) + part / 2, octet = rows * 2 + part % 2;
+    const int warp = octet / (WARP_OUT / 8) * (COLUMNS / 16 / ROW_FRAGMENTS) + fragment / ROW_FRAGMENTS;
+    return (int2)(warp, fragment % ROW_FRAGMENTS * (WARP_OUT / 8) + octet % (WARP_OUT / 8));
+% elif unit == "wgmma":
+    const int octet = unit * (UNIT / 8) + part, team = octet / (TEAM_COLUMNS / 8) * (TILE_OUT / 64) + rows / 4;
+    return (int2)(team * 4 + rows % 4, octet % (TEAM_COLUMNS / 8));
+% else:
+    const int octet = unit * (UNIT / 8) + part, warp = octet / COLUMN_FRAGMENTS * WARPS_OUT + rows / ROW_FRAGMENTS;
+    return (int2)(warp, octet % COLUMN_FRAGMENTS * ROW_FRAGMENTS + rows % ROW_FRAGMENTS);
+% endif
+}
+
 /* The first piece of a worker. */
 static inline long first_piece(int worker, int workers, long all) { return worker * all / workers; }
 
