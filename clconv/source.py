@@ -1,7 +1,6 @@
 """Strict rendering of the Mako templates in kernels/, once: what was rendered is kept on disk, for Mako takes as long as a warm driver."""
 
 import hashlib
-import os
 import shutil
 import time
 from contextlib import suppress
@@ -14,7 +13,7 @@ from clconv.errors import BuildError
 from clconv.schedule import Kernel
 
 if TYPE_CHECKING:
-    from mako.lookup import TemplateLookup
+    from mako.lookup import TemplateCollection
 
 _OLD = 30 * 24 * 3600.0
 """Seconds, a month, after which what was rendered of other templates is removed."""
@@ -30,24 +29,18 @@ def data_directory(name: str, *beside: str) -> Path:
 
 
 @cache
-def kernels_digest() -> str:
-    """Short digest of all kernel templates: changed kernels are rendered and checked again."""
-    _stamps_at_first()
-    digest = hashlib.sha256()
-    for file in sorted(data_directory("kernels").glob("*.cl")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+def _texts() -> dict[str, str]:
+    """All kernel templates by the names of their files, as they are when a process first asks."""
+    return {file.name: file.read_text(encoding="utf-8") for file in sorted(data_directory("kernels").glob("*.cl"))}
 
 
 @cache
-def _stamps_at_first() -> frozenset[tuple[str, int, int]]:
-    return _stamps_now()
-
-
-def _stamps_now() -> frozenset[tuple[str, int, int]]:
-    """Name, time of change and size of each template."""
-    with os.scandir(data_directory("kernels")) as files:
-        return frozenset((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.name.endswith(".cl"))
+def kernels_digest() -> str:
+    """Short digest of all kernel templates: changed kernels are rendered and checked again."""
+    digest = hashlib.sha256()
+    for text in _texts().values():
+        digest.update(text.encode())
+    return digest.hexdigest()[:16]
 
 
 def folder() -> Path | None:
@@ -57,10 +50,21 @@ def folder() -> Path | None:
 
 
 @cache
-def _lookup() -> "TemplateLookup":
-    from mako.lookup import TemplateLookup
+def _templates() -> "TemplateCollection":
+    from mako.exceptions import TemplateLookupException
+    from mako.lookup import TemplateCollection
+    from mako.template import Template
 
-    return TemplateLookup([str(data_directory("kernels"))], strict_undefined=True, input_encoding="utf-8")
+    class Templates(TemplateCollection):  # type: ignore[misc]  # Mako has no types
+        """Made of `_texts` as they are wanted."""
+
+        @cache  # noqa: B019 (there is one)
+        def get_template(self, uri: str, relativeto: str | None = None) -> Template:
+            if uri not in _texts():
+                raise TemplateLookupException(f"there is no kernels/{uri}")
+            return Template(_texts()[uri], uri=uri, lookup=self, strict_undefined=True)
+
+    return Templates()
 
 
 def render(kernel: Kernel) -> str:
@@ -82,10 +86,9 @@ def render(kernel: Kernel) -> str:
     except (OSError, ValueError):
         pass
     text = _rendered(kernel)
-    if _stamps_now() == _stamps_at_first():  # else templates were changed since this process began
-        if not file.parent.exists():
-            _forget_old(above)
-        disk.remember(file, text)
+    if not file.parent.exists():
+        _forget_old(above)
+    disk.remember(file, text)
     return text
 
 
@@ -102,6 +105,6 @@ def _rendered(kernel: Kernel) -> str:
 
     arguments = dict(kernel.arguments)
     try:
-        return str(_lookup().get_template(f"{kernel.name}.cl").render(**arguments))
+        return str(_templates().get_template(f"{kernel.name}.cl").render(**arguments))
     except Exception as error:
         raise BuildError(f"kernels/{kernel.name}.cl doesn't render with {arguments}:\n{text_error_template().render()}") from error

@@ -1,6 +1,7 @@
 """What is kept between calls: each key holds all that the value depends on, and nothing more."""
 
 import hashlib
+import shutil
 import threading
 from collections import OrderedDict
 from dataclasses import replace
@@ -134,9 +135,29 @@ def test_a_kernel_is_rendered_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert source.render(REDUCE) == text == rendered(REDUCE)
     assert source.render(Kernel.of("zero", {"element": "uchar"})) == "rendered again"
     monkeypatch.setattr(source, "kernels_digest", lambda: "changed kernels")
-    monkeypatch.setattr(source, "_stamps_now", frozenset)
     assert source.render(REDUCE) == "rendered again"
-    assert not (tmp_path / "clconv" / "sources" / "changed kernels").exists()  # templates that this process didn't begin with
+    assert (tmp_path / "clconv" / "sources" / "changed kernels").exists()
+
+
+def test_templates_that_change_while_a_process_runs_are_the_next_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is rendered is of the templates that the digest says, which names its place."""
+    changed = tmp_path / "kernels"
+    shutil.copytree(source.data_directory("kernels"), changed)
+    monkeypatch.setattr(source, "data_directory", lambda name: changed)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = source._texts, source.kernels_digest, source._templates
+    try:
+        for ask in asked:
+            ask.cache_clear()
+        before = source.kernels_digest()
+        (changed / "reduce.cl").write_text("nothing")
+        assert source.render(REDUCE) != "nothing" and source.kernels_digest() == before
+        for ask in asked:
+            ask.cache_clear()
+        assert source.render(REDUCE) == "nothing" and source.kernels_digest() != before
+    finally:
+        for ask in asked:
+            ask.cache_clear()
 
 
 def test_half_a_source_is_never_read(tmp_path: Path) -> None:

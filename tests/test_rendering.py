@@ -57,7 +57,7 @@ def test_rendering_again_is_the_same_text(name: str) -> None:
     """Also in a process of another history: with no template in memory, arguments in another order."""
     sample = list(kernels()[name])[::50]
     before = [rendered(kernel).text for kernel in sample]
-    source._lookup.cache_clear()
+    source._templates.cache_clear()
     assert [render(Kernel(kernel.name, kernel.arguments[::-1])) for kernel in sample] == before
 
 
