@@ -15,7 +15,7 @@ from clconv.device import Device
 from clconv.errors import UnsupportedError
 from clconv.layout import kept_plans, kept_samples
 from clconv.problem import Problem
-from clconv.schedule import Fill, Launch, Request, Step, accumulator_bytes, together
+from clconv.schedule import Fill, Launch, Request, Step, Variant, accumulator_bytes, together
 from clconv.tuning import PASSES, choose, refusal
 
 MIB = 1 << 20
@@ -211,37 +211,32 @@ def test_workspace_of_the_suites_is_bounded(name: str) -> None:
         assert call.workspace_bytes <= _bound(problem, _packed({**call.temporaries, **call.kept}), False), layer.name
 
 
+def _tiles_are_distinct_and_named_in_the_schedule(variant: Variant, request: Request, fake: Device) -> None:
+    tiles = variant.tiles(request, fake)
+    assert tiles and len(set(tiles)) == len(tiles), tiles
+    schedule = variant.schedule(request, fake, tiles[-1])
+    assert (schedule.variant, schedule.tile) == (variant.name, tiles[-1])
+
+
+def _is_one_sentence(reason: str) -> bool:
+    """Which stands behind the variant's name and a colon, several with semicolons between them."""
+    return re.fullmatch(r"[^\s.;][^\n;]{8,120}[^\s.;]", reason) is not None and ". " not in reason
+
+
 @across_devices
 @across_passes
-def test_tiles_are_distinct_and_named_in_the_schedule(which: str, fake: Device) -> None:
+def test_every_variant_plans_or_says_why_not_and_every_problem_finds_one(which: str, fake: Device) -> None:
     for name, request in _requests(which):
-        for variant in PASSES[which]:
-            if refusal(variant, request, fake) is None:
-                tiles = variant.tiles(request, fake)
-                assert tiles and len(set(tiles)) == len(tiles), f"{variant.name} of {name}: {tiles}"
-                schedule = variant.schedule(request, fake, tiles[-1])
-                assert (schedule.variant, schedule.tile) == (variant.name, tiles[-1])
-
-
-@across_devices
-@across_passes
-def test_refusals_are_one_sentence(which: str, fake: Device) -> None:
-    """They stand behind the variant's name and a colon, several with semicolons between them."""
-    for _, request in _requests(which):
-        for variant in PASSES[which]:
-            reason = refusal(variant, request, fake)
-            if reason is not None:
-                assert re.fullmatch(r"[^\s.;][^\n;]{8,120}[^\s.;]", reason) and ". " not in reason, f"{variant.name}: {reason!r}"
-
-
-@across_devices
-@across_passes
-def test_every_problem_finds_a_variant(which: str, fake: Device) -> None:
-    for name, request in _requests(which):
+        refusals = {variant: refusal(variant, request, fake) for variant in PASSES[which]}
+        for variant, reason in refusals.items():
+            if reason is None:
+                _tiles_are_distinct_and_named_in_the_schedule(variant, request, fake)
+            else:
+                assert _is_one_sentence(reason), f"{variant.name} of {name}: {reason!r}"
         if request.problem.accumulator == "float64" and not fake.fp64:
             with pytest.raises(UnsupportedError, match=f"{which} on {fake.name}.*cl_khr_fp64"):
                 choose(which, request, fake)
-        elif _may_end(name, fake) and all(refusal(variant, request, fake) for variant in PASSES[which]):
+        elif _may_end(name, fake) and all(refusals.values()):
             with pytest.raises(UnsupportedError, match=f"{which} on {fake.name}.*ends the loops of a work-item after 65535 turns"):
                 choose(which, request, fake)
         else:
