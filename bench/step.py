@@ -32,7 +32,7 @@ WAYS = {"apart": False, "kept": True}
 
 @dataclass(slots=True)
 class Row:
-    """Seconds of a layer's step in each turn, and of its last one's kernels in order: `apart`, two calls that share nothing, and `kept`."""
+    """Seconds of a layer's step in each turn, and of its last step's kernels: `apart`, two calls that share nothing, and `kept`."""
 
     layer: str
     dtype: str

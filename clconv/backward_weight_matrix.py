@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _PACK_ITEMS = 256
 _REDUCE_ITEMS = 256
 _REDUCE_OUTS, _REDUCE_BYTES = 16, 36 << 10
-"""Outputs of a work-group of kernels/reduce_weight_tiles.cl, and local memory that it may take."""
+"""Outputs of a work-group of kernels/reduce_weight_tiles.cl, and bytes of sums that it brings into order at once, at most."""
 
 _KERNELS = {"mma": "backward_weight_matrix", "wgmma": "backward_weight_wgmma"}
 _PANEL_PIXELS = 8  # see kernels/weight_again.cl
@@ -174,7 +174,7 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
 
 
 def _together(problem: Problem, blocks: int, device: "Device") -> int:
-    """Taps that a work-group brings into order together, evenly: as many as fit, where there are work-groups for all compute units then."""
+    """Taps that a work-group brings into order together, evenly cut: as many as fit and leave a work-group for each compute unit."""
     fits = _REDUCE_BYTES // (_REDUCE_OUTS * _unit(problem) * 4)
     parts = max(ceil_div(problem.taps, fits), min(problem.taps, ceil_div(device.compute_units, blocks)))
     return ceil_div(problem.taps, parts)

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from clconv import disk
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _OLD = 30 * 24 * 3600.0
 """Seconds, a month, after which what was rendered of other templates is removed."""
+
+_compiling = Lock()
 
 
 def data_directory(name: str, *beside: str) -> Path:
@@ -56,13 +59,18 @@ def _templates() -> "TemplateCollection":
     from mako.template import Template
 
     class Templates(TemplateCollection):  # type: ignore[misc]  # Mako has no types
-        """Made of `_texts` as they are wanted."""
+        """Made of `_texts` as they are wanted, by one thread at a time, for Mako changes `warnings` while it compiles."""
 
-        @cache  # noqa: B019 (there is one)
+        def __init__(self) -> None:
+            self._made: dict[str, Template] = {}
+
         def get_template(self, uri: str, relativeto: str | None = None) -> Template:
-            if uri not in _texts():
-                raise TemplateLookupException(f"there is no kernels/{uri}")
-            return Template(_texts()[uri], uri=uri, lookup=self, strict_undefined=True)
+            with _compiling:
+                if uri not in self._made:
+                    if uri not in _texts():
+                        raise TemplateLookupException(f"there is no kernels/{uri}")
+                    self._made[uri] = Template(_texts()[uri], uri=uri, filename=f"kernels/{uri}", lookup=self, strict_undefined=True)
+                return self._made[uri]
 
     return Templates()
 

@@ -3,14 +3,15 @@
  *     grad_weight[o, c, tap] = sum over the segments of its tile
  *
  * partial [WORKERS + TILES - 1][TOTAL_QUADS][ITEMS] of quads, see weight_tile; grad_weight [O][C/groups][K].
- * Work-group (PARTS * c + p, o) of a group: 16 outputs from 16 * o on, channels from UNIT * c and taps from TOGETHER * p on, which local memory
- * brings from the order of the matrix units' sums into the gradient's. A sub-group of 32 adds up a part of a unit after another. */
+ * Work-group (PARTS * c + p, ROWS * g + o): of group g 16 outputs from 16 * o on, channels from UNIT * c and taps from TOGETHER * p on, which local
+ * memory brings from the order of the matrix units' sums into the gradient's. A sub-group of 32 adds up a part of a unit after another. */
 <%include file="types.cl"/>
 <%include file="channels.cl"/>
 <%include file="weight_tile.cl"/>
 #define REDUCE_ITEMS ${reduce_items}
 #define TOGETHER ${together}
 #define PARTS ((TAPS + TOGETHER - 1) / TOGETHER)
+#define ROWS ((GROUP_OUT + 15) / 16)
 #define STRIDE (UNIT * TOGETHER + 4)
 #define TOUCHED ((TOGETHER - 1) / UNITS + 2) /* tiles, at most */
 
@@ -22,7 +23,7 @@ void reduce_weight_tiles(__global const float4 *restrict partial, __global data_
     const int item = (int)get_local_id(0), lane = item % 32;
     const int first_tap = (int)get_group_id(0) % PARTS * TOGETHER, chunk = (int)get_group_id(0) / PARTS;
     const int taps = TAPS % TOGETHER ? min(TOGETHER, TAPS - first_tap) : TOGETHER, first_unit = chunk * TAPS + first_tap;
-    const int rows = (int)get_group_id(1) % ((GROUP_OUT + 15) / 16), group = (int)get_group_id(1) / ((GROUP_OUT + 15) / 16);
+    const int rows = (int)get_group_id(1) % ROWS, group = (int)get_group_id(1) / ROWS;
     const int first_tile = (group * OUT_TILES + rows / (TILE_OUT / 16)) * COLUMN_TILES + first_unit / UNITS;
 
     if (item < TOUCHED) {

@@ -68,7 +68,8 @@ static inline int column_of(int t, int i) { return warp_column(t) + i / 4 / ROW_
 static inline int out_of(int t, int i) { return first_out(t) + 8 * ROW_OF(i); }
 % endif
 
-/* Who has 16 rows of outputs of a unit's part, of which there are UNIT / 8: the warp, and the number of its quads. */
+/* Where 16 outputs, block `rows` of the tile, of a unit are: UNIT / 8 parts make them up, each of one quad of all lanes of a warp. Which warp, and
+ * which of its quads. A part is all 16 outputs of 8 columns; where samples were left, 8 outputs of 16 columns. */
 static inline int2 quads_at(int unit, int part, int rows)
 {
 % if sampled:

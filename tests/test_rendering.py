@@ -1,7 +1,9 @@
 """Every kernel of every variant, tile, element type and branch renders strictly; nothing is compiled."""
 
 import re
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from planning import kernels
@@ -105,6 +107,26 @@ def test_every_kernel_is_reached() -> None:
     included = set(re.findall(r'<%(?:include|namespace name="\w+") file="(\w+)\.cl"/>', "".join(FILES.values())))
     assert set(FILES) == set(KERNELS) | included
     assert all("__kernel" not in FILES[name] for name in included)
+
+
+def test_a_template_that_is_wrong_says_which_and_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"zero.cl": '<%include file="piece.cl"/>', "piece.cl": "\n\n% if element:\n"}
+    source._templates.cache_clear()
+    monkeypatch.setattr(source, "_texts", lambda: texts)
+    with pytest.raises(BuildError, match=r"kernels/piece\.cl.*line: 3"):
+        source._rendered(Kernel.of("zero", {"element": "uint"}))
+    source._templates.cache_clear()
+
+
+def test_templates_are_compiled_by_one_thread_at_a_time() -> None:
+    """Mako changes `warnings` while it compiles: two threads at it would leave that behind."""
+    before = warnings.showwarning
+    for _ in range(6):
+        source._templates.cache_clear()
+        templates = source._templates()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(templates.get_template, [f"{name}.cl" for name in FILES] * 2))
+    assert warnings.showwarning is before
 
 
 def test_an_unknown_kernel_says_which() -> None:

@@ -1,5 +1,6 @@
 """How sums of matrix units become the weight's gradient (kernels/reduce_weight_tiles.cl), on every device: that needs no such unit."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,16 +64,33 @@ def _wanted(
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize(
-    ("channels", "outputs", "groups", "kernel"), [(64, 24, 1, (2, 3)), (64, 64, 1, (3, 3)), (512, 200, 1, (1, 1)), (144, 272, 2, (5, 5))]
+    ("channels", "outputs", "groups", "kernel", "compute_units", "together"),
+    [
+        (64, 24, 1, (2, 3), 132, {1}),
+        (512, 200, 1, (1, 1), 132, {1}),
+        (144, 272, 2, (5, 5), 132, {7, 9}),
+        (64, 80, 1, (3, 3), 4, {9}),
+        (64, 80, 1, (3, 6), 4, {9, 18}),
+    ],
 )
 @pytest.mark.parametrize(("unit", "sampled"), [("wgmma", False), ("mma", False), ("wgmma", True), ("mma", True)])
 def test_every_sum_goes_where_it_belongs(
-    unit: str, sampled: bool, channels: int, outputs: int, groups: int, kernel: tuple[int, int], dtype: str, device: Device
+    unit: str,
+    sampled: bool,
+    channels: int,
+    outputs: int,
+    groups: int,
+    kernel: tuple[int, int],
+    compute_units: int,
+    together: set[int],
+    dtype: str,
+    device: Device,
 ) -> None:
+    """One tap at a time, several that are all or a part of the kernel's, and as many as fit."""
     offset_groups = channels // 16 if sampled else groups
     problem = problem_of((2, channels, 30, 41), (outputs, channels // groups, *kernel), offset_groups, padding=1, dtypes={"input": dtype})
     request = Request(problem, frozenset(("weight",)), kept=frozenset({KEPT_SAMPLES} if sampled else ()))
-    variant, fake = BY_UNIT[unit], DEVICES["sm_90"]
+    variant, fake = BY_UNIT[unit], replace(DEVICES["sm_90"], compute_units=compute_units)
     assert not (reason := variant.refusal(request, fake)), reason
     queue, rng = queue_for(device, None), np.random.default_rng(SEED)
     for tile in variant.tiles(request, fake):
@@ -80,6 +98,7 @@ def test_every_sum_goes_where_it_belongs(
         reduce = schedule.steps[-1]
         assert isinstance(reduce, Launch) and reduce.kernel.name == "reduce_weight_tiles"
         arguments, work = dict(reduce.kernel.arguments), (int(reduce.scalars[0]), int(reduce.scalars[1]))
+        assert arguments["together"] in together
         places = _places(unit, sampled, arguments)
         shape = np.broadcast_shapes(*(place.shape for place in places))
         partial = rng.integers(-9, 10, (schedule.temporaries["partial_weight"] // 4 // int(np.prod(shape)), *shape)).astype(np.float32)
