@@ -36,6 +36,9 @@ class Door(Protocol):
     def first_nonfinite(self, array: Any, infinities: bool) -> tuple[int, ...] | None:
         """Index of the first NaN (or infinity, where these count); None if there is none. Waits."""
 
+    def in_place(self, name: str) -> bool:
+        """Whether a result is written to its array at once, which shares memory with no operand."""
+
     @property
     def events(self) -> list[cl.Event]:
         """What the first command of the call has to wait for."""
@@ -123,13 +126,12 @@ def _reach(array: cla.Array) -> tuple[int, int]:
     return first, array.offset + sum(reach for reach in reaches if reach > 0) + array.dtype.itemsize
 
 
-def share_memory(a: Array, *others: Array) -> bool:
-    """Whether an array may hold bytes that one of others of its kind holds too: their ranges meet."""
-    given: list[Any] = [array for array in others if a.size and array.size]
+def share_memory(a: Any, *others: Any) -> bool:
+    """Whether an array may hold bytes that one of others of its kind holds too: their ranges meet. None is passed over."""
+    given: list[Any] = [array for array in others if array is not None and array.size and a.size]
     if isinstance(a, np.ndarray):
         return any(np.may_share_memory(a, array) for array in given)
-    span = _span(a)
-    return any(_meet(span, _span(array)) for array in given)
+    return any(_meet(_span(a), _span(array)) for array in given)
 
 
 def sharing(arrays: Mapping[str, Array]) -> tuple[str, str] | None:
@@ -137,6 +139,8 @@ def sharing(arrays: Mapping[str, Array]) -> tuple[str, str] | None:
     given: dict[str, Any] = {name: array for name, array in arrays.items() if array.size}
     if any(isinstance(array, np.ndarray) for array in given.values()):
         return next((pair for pair in combinations(given, 2) if np.may_share_memory(given[pair[0]], given[pair[1]])), None)
+    if len(set(map(root, given.values()))) == len(given):
+        return None
     spans = {name: _span(array) for name, array in given.items()}
     return next((pair for pair in combinations(given, 2) if _meet(spans[pair[0]], spans[pair[1]])), None)
 
@@ -150,6 +154,11 @@ def _span(array: cla.Array) -> tuple[Any, int, int]:
 def _meet(a: tuple[Any, int, int], b: tuple[Any, int, int]) -> bool:
     (buffer_a, first_a, last_a), (buffer_b, first_b, last_b) = a, b
     return (buffer_a is buffer_b or bool(buffer_a == buffer_b)) and first_a < last_b and first_b < last_a
+
+
+def root(array: cla.Array) -> Any:
+    """The buffer that an array's memory is, or is a part of; the memory itself where the driver can't tell."""
+    return (buffer_of(array) or (array.base_data,))[0]
 
 
 def buffer_of(array: cla.Array) -> tuple[Any, int] | None:

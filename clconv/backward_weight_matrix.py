@@ -1,5 +1,6 @@
 """The backward pass for weight and bias by NVIDIA's matrix units, halves in, float32 sums."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from clconv.schedule import (
     Launch,
     Request,
     Schedule,
-    Step,
     Tile,
     Value,
     Variant,
@@ -24,14 +24,14 @@ from clconv.schedule import (
     round_up,
     sizes,
     specialisation,
-    storage,
     weight_specialisation,
 )
 
 if TYPE_CHECKING:
     from clconv.device import Device
 
-_PACK_ITEMS = 256
+_DOUBTERS, _HELD_BYTES = 256, 128
+"""Work-items of kernels/pack_grad_matrix.cl that find out by themselves what halves don't hold, and what each has in registers at most."""
 _REDUCE_ITEMS = 256
 _REDUCE_OUTS, _REDUCE_BYTES = 16, 36 << 10
 """Outputs of a work-group of kernels/reduce_weight_tiles.cl, and bytes of sums that it brings into order at once, at most."""
@@ -137,15 +137,14 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     transpose, ring = ring_last(problem, device, DOUBT_BITS[parts(problem)])
     blocks, tiles = ceil_div(problem.out_pixels, tile["block"]), _tiles(problem, tile)
     workers = min(device.compute_units, blocks * tiles)
-    pack, packed, sums = _pack(request, tile, blocks)
+    pack, packed, sums = _pack(request, tile, blocks, device)
     segments = (workers + tiles - 1) * tile["tile_out"] * tile["units"] * _unit(problem)
     sums_of_pieces = {"partial_weight": segments * accumulator_bytes(problem)}
 
     samples = kept_samples(request, device)
-    way: dict[str, Value] = {"unit": unit, "vec": _vec(problem), "sampled": bool(samples), **dict(tile.sizes)}
-    halves = packed["scratch"] // 2
-    most = max(halves, segments, sum(samples.values()) // 4)
-    special = specialisation(problem) | {"wide": ring_wide(problem) or most >= 1 << 31}
+    most = max(packed["scratch"] // 2, segments, sum(samples.values()) // 4)
+    wide = ring_wide(problem) or most >= 1 << 31
+    way: dict[str, Value] = {"unit": unit, "vec": _vec(problem), "sampled": bool(samples), "wide": wide, **dict(tile.sizes)}
     product: dict[str, Value] = {
         "parts": parts(problem), "plans": _plans(problem), "channels_at_once": _vec(problem), "outs": _outs(problem, tile),
         "planned": bool(kept_plans(request)),
@@ -153,24 +152,25 @@ def _schedule(unit: str, request: Request, device: "Device", tile: Tile) -> Sche
     items = _items(unit, tile, bool(samples))
     made_of = (*(samples or ("input_sizes",)), *(kept_plans(request) or present(problem, "offset", "mask")))
     launch = Launch(
-        Kernel.of("backward_weight_sampled" if samples else _KERNELS[unit], {**product, **way, **special}),
+        Kernel.of("backward_weight_sampled" if samples else _KERNELS[unit], {**specialisation(problem), **product, **way}),
         ("grad_output", *packed, "input_ring", *made_of, *sums_of_pieces),
         sizes(problem),
         (workers * items,),
         (items,),
     )
+    reduce = _reduce(problem, way, (blocks, workers), (*sums_of_pieces, "grad_weight", *sums, *(("grad_bias",) if sums else ())), device)
+    return Schedule(unit, tile, (pack, launch, reduce), ring | packed | sums | sums_of_pieces, (transpose,))
+
+
+def _reduce(problem: Problem, way: Mapping[str, Value], work: tuple[int, int], buffers: tuple[str, ...], device: "Device") -> Launch:
+    """The launch that makes the gradients of the sums; `work` being blocks and workers."""
     rows, chunks = problem.groups * ceil_div(problem.group_out, _REDUCE_OUTS), ceil_div(problem.group_in, _unit(problem))
     together = _together(problem, rows * chunks, device)
-    order: dict[str, Value] = {"reduce_items": _REDUCE_ITEMS, "together": together, "wide": special["wide"]}
-    reduce = Launch(
-        Kernel.of("reduce_weight_tiles", {**way, **weight_specialisation(problem), **order}),
-        (*sums_of_pieces, "grad_weight"),
-        (np.int32(blocks), np.int32(workers)),
-        (chunks * ceil_div(problem.taps, together) * _REDUCE_ITEMS, rows),
-        (_REDUCE_ITEMS, 1),
-    )
-    steps: tuple[Step, ...] = (pack, *_bias(problem, blocks, *sums), launch, reduce)
-    return Schedule(unit, tile, steps, ring | packed | sums | sums_of_pieces, (transpose,))
+    bias = "grad_bias" in buffers
+    across = chunks * ceil_div(problem.taps, together) + (ceil_div(problem.out_channels, rows) if bias else 0)
+    order: dict[str, Value] = {"reduce_items": _REDUCE_ITEMS, "together": together, "bias": bias}
+    kernel = Kernel.of("reduce_weight_tiles", {**weight_specialisation(problem), **way, **order})
+    return Launch(kernel, buffers, tuple(map(np.int32, work)), (across * _REDUCE_ITEMS, rows), (_REDUCE_ITEMS, 1))
 
 
 def _together(problem: Problem, blocks: int, device: "Device") -> int:
@@ -180,34 +180,33 @@ def _together(problem: Problem, blocks: int, device: "Device") -> int:
     return ceil_div(problem.taps, parts)
 
 
-def _bias(problem: Problem, blocks: int, *sums: str) -> tuple[Launch, ...]:
-    """The launch that makes grad_bias of the blocks' sums, where they are made."""
-    arguments = {"items": _REDUCE_ITEMS, **storage(problem.dtype, problem.out_channels * blocks >= 1 << 31)}
-    size = (problem.out_channels * _REDUCE_ITEMS,)
-    return tuple(
-        Launch(Kernel.of("reduce_rows", arguments), (name, "grad_bias"), (np.int32(blocks),), size, (_REDUCE_ITEMS,)) for name in sums
-    )
-
-
 def _outs(problem: Problem, tile: Tile) -> int:
     """A group's outputs with what fills the last tile."""
     return round_up(problem.group_out, tile["tile_out"])
 
 
-def _pack(request: Request, tile: Tile, blocks: int) -> tuple[Launch, dict[str, int], dict[str, int]]:
+def _pack(request: Request, tile: Tile, blocks: int, device: "Device") -> tuple[Launch, dict[str, int], dict[str, int]]:
     """The launch that packs and scales the gradient of the output, what it makes, and what it sums for the bias on the way."""
     problem = request.problem
     pixels = blocks * tile["block"] * problem.groups
     halves = pixels * _outs(problem, tile) * parts(problem)
     sums = {"partial_bias": problem.out_channels * blocks * accumulator_bytes(problem)} if "bias" in request.needs else {}
+    pairs, room = _outs(problem, tile) * tile["block"] // 2, _HELD_BYTES // (2 * DTYPES[problem.dtype])
+    items = _pack_items(pairs, 8 if blocks * problem.groups <= device.compute_units else room, device)
     arguments: dict[str, Value] = {
-        "items": _PACK_ITEMS, "parts": parts(problem), "block": tile["block"], "outs": _outs(problem, tile), "sums": bool(sums),
-        "doubt_bits": DOUBT_BITS[parts(problem)], **weight_specialisation(problem), "wide": problem.wide or halves >= 1 << 31,
+        "items": items, "doubters": _DOUBTERS, "each": pairs // items, "held": pairs // items <= room, "parts": parts(problem),
+        "block": tile["block"], "outs": _outs(problem, tile), "sums": bool(sums), "doubt_bits": DOUBT_BITS[parts(problem)],
+        **weight_specialisation(problem), "wide": problem.wide or halves >= 1 << 31,
     }  # fmt: skip
     temporaries = {"scratch": 2 * halves, "pixel_places": 16 * pixels}
-    size = (blocks * _PACK_ITEMS, problem.groups)
-    kernel = Kernel.of("pack_grad_matrix", arguments)
-    return Launch(kernel, ("grad_output", *temporaries, *sums), sizes(problem), size, (_PACK_ITEMS, 1)), temporaries, sums
+    kernel, size = Kernel.of("pack_grad_matrix", arguments), (blocks * items, problem.groups)
+    return Launch(kernel, ("grad_output", *temporaries, *sums), sizes(problem), size, (items, 1)), temporaries, sums
+
+
+def _pack_items(pairs: int, each: int, device: "Device") -> int:
+    """Work-items that pack so many pairs of numbers, each so many of them, if there may be as many: more would wait for one another."""
+    most = min(1024, device.max_work_group, device.max_work_items[0])
+    return max(_DOUBTERS, min(1 << (most.bit_length() - 1), 1 << (ceil_div(pairs, each) - 1).bit_length()))
 
 
 VARIANTS = tuple(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -12,6 +13,9 @@ from clconv.execute import Runner
 from clconv.ring_and_weight import ring_and_weight
 from clconv.schedule import KEPT, Fill, Launch, Schedule, Step
 
+_SMALL_BYTES = 1 << 20
+"""Of packed weights, that stay in a cache while a forward runs."""
+
 DEPENDS_ON = ("input", "offset", "mask", "weight")
 """The operands that all of it is made of."""
 
@@ -19,10 +23,11 @@ DEPENDS_ON = ("input", "offset", "mask", "weight")
 def going_ahead(forward: Schedule, backward: Schedule) -> Schedule:
     """A forward that does a backward's steps that are `ahead`, in its own first launch; where it can't, as it was.
 
-    Neither where it leaves neither samples nor plans, but packs a weight: what it made ahead would have left the cache, which outweighs the
-    launch.
+    Neither where it leaves neither samples nor plans, but packs a large weight: what it made ahead would have left the cache, which
+    outweighs the launch.
     """
-    leaves = not forward.temporaries.keys().isdisjoint(KEPT) or not forward.prepare
+    packs = (*forward.shared, *forward.prepare) in forward.joined and sum(forward.kept.values()) <= _SMALL_BYTES
+    leaves = not forward.temporaries.keys().isdisjoint(KEPT) or not forward.prepare or packs
     if forward.shared != backward.shared or len(forward.shared) != 1 or not backward.ahead or not leaves:
         return forward
     (ring,), fore = forward.shared, forward.prepare[0] if forward.prepare else None
@@ -30,7 +35,9 @@ def going_ahead(forward: Schedule, backward: Schedule) -> Schedule:
     pack = back[0] if back else None
     assert isinstance(ring, Launch) and not isinstance(fore, Fill) and not isinstance(pack, Fill) and isinstance(zero, Fill)
     made = {name: size for name, size in backward.temporaries.items() if name == zero.buffer or (pack and name in pack.buffers)}
-    joined = {**ring_and_weight(ring, fore=fore, back=pack, zeros=(zero,)), **forward.joined, **backward.joined}
+    unpacked = ring_and_weight(ring, fore=fore, back=pack, zeros=(zero,))
+    packed = ring_and_weight(ring, back=pack, zeros=(zero,))
+    joined = {**unpacked, **packed, **forward.joined, **backward.joined}
     return replace(forward, shared=(ring, *backward.ahead), temporaries={**forward.temporaries, **made}, joined=joined)
 
 
@@ -53,9 +60,10 @@ def reads(schedule: Schedule, name: str) -> bool:
     return any(isinstance(step, Launch) and name in step.buffers for step in schedule.steps)
 
 
-def _left_by(forward: Schedule) -> set[str]:
+@lru_cache(maxsize=64)  # each backward asks
+def _left_by(forward: Schedule) -> frozenset[str]:
     made = {name for step in forward.shared for name in _buffers(step)}
-    return {name for name in forward.temporaries if name in made or name.startswith("kept_")}
+    return frozenset(name for name in forward.temporaries if name in made or name.startswith("kept_"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,11 @@ def ring_first(problem: Problem, device: "Device", block: int = 0) -> tuple[Laun
     It is called scratch, as what the weight's pass needs for itself: the passes of a call run one after another.
     """
     size = 1 << (lanes(device, 256).bit_length() - 1)
-    tile, tile_channels = min(64, size), 32
+    tile, tile_channels, block = min(64, size), 256 // accumulator_bytes(problem), block or problem.in_channels
+    run = min(block, tile_channels) if tile_channels % block == 0 else tile_channels
     arguments: dict[str, Value] = {
-        "channels": problem.in_channels, "block": block or problem.in_channels, "tile_pixels": tile, "tile_channels": tile_channels,
-        "items": size, **storage(problem.dtype, ring_wide(problem)),
+        "channels": problem.in_channels, "block": block, "run": run, "vec": 4 if block % 4 == 0 else 1, "tile_pixels": tile,
+        "tile_channels": tile_channels, "items": size, **storage(problem.dtype, ring_wide(problem)),
     }  # fmt: skip
     scalars = (np.int32(problem.batch), np.int32(problem.height), np.int32(problem.width))
     blocks = ceil_div(problem.batch * problem.height * problem.width, tile), ceil_div(problem.in_channels, tile_channels)

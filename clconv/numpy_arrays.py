@@ -43,6 +43,10 @@ class NumpyDoor:
         self._results[name] = (result, buffer, None if in_place else out)
         return buffer
 
+    def in_place(self, name: str) -> bool:
+        """Whether a result is written to its array at once, which shares memory with no operand."""
+        return self._results[name][2] is None
+
     def _writable_in_place(self, out: NumpyArray) -> bool:
         plain = out.flags.c_contiguous and out.flags.aligned and out.dtype.isnative
         return plain and not any(np.may_share_memory(out, array) for array in self._inputs)

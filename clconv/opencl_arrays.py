@@ -29,7 +29,7 @@ class OpenCLDoor:
         self._plain = plain
         self.events: list[cl.Event] = []
         self._inputs: dict[str, cla.Array] = {}
-        self._buffers: list[Any] | None = None
+        self._buffers: set[Any] | None = None
         self._results: dict[str, tuple[cla.Array, Any]] = {}
 
     def read(self, name: str, array: cla.Array) -> Any:
@@ -53,6 +53,10 @@ class OpenCLDoor:
         self._results[name] = (result, out)
         return result.base_data
 
+    def in_place(self, name: str) -> bool:
+        """Whether a result is written to its array at once, which shares memory with no operand."""
+        return self._results[name][1] is None
+
     def _allocator(self, name: str) -> Any:
         """A gradient comes from where its operand came from, the output from where the input did."""
         like = self._inputs.get(name.removeprefix("grad_"), self._inputs.get("input"))
@@ -61,7 +65,7 @@ class OpenCLDoor:
     def _overlaps(self, out: cla.Array) -> bool:
         """Whether it lies in the same buffer as an operand, or may; two parts of one buffer count, overlapping or not."""
         if self._buffers is None:
-            self._buffers = [(buffer_of(array) or (None,))[0] for array in self._inputs.values()]
+            self._buffers = {(buffer_of(array) or (None,))[0] for array in self._inputs.values()}
         buffer = (buffer_of(out) or (None,))[0]
         return buffer is None or buffer in self._buffers or None in self._buffers
 

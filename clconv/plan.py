@@ -44,7 +44,7 @@ class Plan:
     deterministic : bool
         Bit-identical gradients from run to run.
     device : None, str, pyopencl.Device or Device
-        Where to run, see `clconv.resolve`.
+        Where to run, see `clconv.device.resolve`.
     queue : pyopencl.CommandQueue, optional
         Queue to use; pyopencl arrays must be on it. By default one that the library keeps for the device.
     variants : mapping, optional
@@ -191,7 +191,7 @@ class Plan:
         door, unbatched = self._admit("forward", {**operands, "out": out})
         buffers = self._read(door, operands)
         buffers["output"] = door.write("output", self._shape("output", unbatched), self.problem.dtype, out)
-        if keep and out is not None and share_memory(out, *(operands[name] for name in DEPENDS_ON if operands[name] is not None)):
+        if keep and not door.in_place("output") and share_memory(out, *map(operands.get, DEPENDS_ON)):
             keep = False  # what it is made of is overwritten
         held = {**operands, "weight": weight if weight is not None else buffers["weight"]} if keep else None
         start = partial(self._kept.run_forward, self._schedules.forward(keep), held)

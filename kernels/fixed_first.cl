@@ -24,12 +24,12 @@ void fixed_first(
     __local int places[TILE_PIXELS];
     __local float tile[TILE_PIXELS * (TILE_CHANNELS + 1)];
     const int t = (int)get_local_id(0);
-    const long pixels = (long)height * width;
-    const long end = batch * pixels;
+    const index_t pixels = (index_t)height * width;
+    const index_t end = batch * pixels;
     const index_t ring = (index_t)width + 3 + (index_t)batch * (height + 1) * (width + 1);
     const int first_channel = (int)get_group_id(1) * TILE_CHANNELS;
-    const long own = (long)get_group_id(0) * TILE_PIXELS + t % TILE_PIXELS;
-    const long at = min(own, end - 1);
+    const index_t own = (index_t)get_group_id(0) * TILE_PIXELS + t % TILE_PIXELS;
+    const index_t at = min(own, end - 1);
     const int n = (int)(at / pixels);
     const int in_image = (int)(at % pixels);
     if (t < TILE_PIXELS) places[t] = ring_pixel(n, in_image / width, in_image % width, height, width);
@@ -42,8 +42,9 @@ void fixed_first(
             fixed_value(sums + pixel * IN_CHANNELS, marks + pixel * FIXED_MARKS, c, ways[c / SAMPLE_CHANNELS * ring + pixel], channel_scales[c]);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    __global data_t *to = image + ((index_t)n * IN_CHANNELS + first_channel) * (index_t)pixels + in_image;
+    if (own >= end) return;
+    __global data_t *to = image + ((index_t)n * IN_CHANNELS + first_channel) * pixels + in_image;
     #pragma unroll
     for (int i = t / TILE_PIXELS; i < TILE_CHANNELS; i += ITEMS / TILE_PIXELS)
-        if (own < end && first_channel + i < IN_CHANNELS) store_data(to, (index_t)i * (index_t)pixels, tile[t % TILE_PIXELS * (TILE_CHANNELS + 1) + i]);
+        if (IN_CHANNELS % TILE_CHANNELS == 0 || first_channel + i < IN_CHANNELS) store_data(to, i * pixels, tile[t % TILE_PIXELS * (TILE_CHANNELS + 1) + i]);
 }

@@ -1,5 +1,6 @@
 /* What ring_last does, for work-group `work_group` of ITEMS work-items. Numbers are moved as they are, PER_WORD neighbouring channels at a
- * time in a word_t. */
+ * time in a word_t. Where a word is one channel, a block arrives while the last one leaves; with two that was slower. */
+<% ahead = per_word == 1 %>\
 #define CHANNELS ${channels}
 #define PER_WORD ${per_word}
 #define WORDS (BLOCK / PER_WORD)
@@ -31,6 +32,31 @@ static inline uint upper_bits(float size) { return (as_uint(size) + 0xffffu) >> 
 #define NEW_PIXELS TILE_PIXELS
 % endif
 
+/* A work-item's words of the block of channels that begins at `begin`, 0 where there is no pixel or channel. */
+static inline void load_words(word_t word[ITEM_WORDS], __global const bits_t *from, index_t plane, int begin, int inside)
+{
+    #pragma unroll
+    for (int i = 0; i < ITEM_WORDS; ++i) {
+        const int c = begin + ((int)get_local_id(0) / TILE_PIXELS + i * ROWS) * PER_WORD;
+        word[i] = 0;
+        if (inside && (CHANNELS % BLOCK == 0 || c < CHANNELS))
+            word[i] = ${" | ".join("(word_t)from[(c + %d) * plane]%s" % (part, " << %d" % (bits * part) if part else "") for part in range(per_word))};
+    }
+}
+
+% if sizes:
+/* The least channels, but for zeros, of those seen so far and these words': the least and the next. */
+static inline void find_least(float *least, float *next, const word_t word[ITEM_WORDS])
+{
+    #pragma unroll
+    for (int i = 0; i < ITEM_WORDS * PER_WORD; ++i) {
+        const float size = magnitude(word[i / PER_WORD], i % PER_WORD), there = size > 0.0f ? size : INFINITY;
+        *next = fmin(*next, fmax(*least, there));
+        *least = fmin(*least, there);
+    }
+}
+
+% endif
 static inline void make_ring(
     int work_group, __local word_t *tile, ${"__local float *most_of, __local int *doubted, " if sizes else ""}
     __global const data_t *restrict input, __global data_t *restrict ring, ${"__global uint *restrict largest, " if sizes else ""}
@@ -55,15 +81,14 @@ static inline void make_ring(
     if (t < TILE_PIXELS) doubted[t] = 0;
 % endif
 
+    word_t word[ITEM_WORDS];
+% if ahead:
+    load_words(word, from, plane, 0, inside);
+% endif
     for (int begin = 0; begin < CHANNELS; begin += BLOCK) {
-        word_t word[ITEM_WORDS];
-        #pragma unroll
-        for (int i = 0; i < ITEM_WORDS; ++i) {
-            const int c = begin + (t / TILE_PIXELS + i * ROWS) * PER_WORD;
-            word[i] = 0;
-            if (inside && (CHANNELS % BLOCK == 0 || c < CHANNELS))
-                word[i] = ${" | ".join("(word_t)from[(c + %d) * plane]%s" % (part, " << %d" % (bits * part) if part else "") for part in range(per_word))};
-        }
+% if not ahead:
+        load_words(word, from, plane, begin, inside);
+% endif
         #pragma unroll
         for (int i = 0; i < ITEM_WORDS; ++i) tile[(t / TILE_PIXELS + i * ROWS) * ROW + mine] = word[i];
 % if sizes:
@@ -72,16 +97,19 @@ static inline void make_ring(
         for (int i = 0; i < ITEM_WORDS * PER_WORD; ++i) most = fmax(most, magnitude(word[i / PER_WORD], i % PER_WORD));
         most_of[t] = most;
 % endif
+% if ahead:
+% if sizes:
+        find_least(&least, &next, word);
+% endif
+        if (begin + BLOCK < CHANNELS) load_words(word, from, plane, begin + BLOCK, inside);
+% endif
         barrier(CLK_LOCAL_MEM_FENCE);
 % if sizes:
         #pragma unroll
         for (int i = 0; i < ROWS; ++i) most = fmax(most, most_of[i * TILE_PIXELS + mine]);
-        #pragma unroll
-        for (int i = 0; i < ITEM_WORDS * PER_WORD; ++i) {
-            const float size = magnitude(word[i / PER_WORD], i % PER_WORD), there = size > 0.0f ? size : INFINITY;
-            next = fmin(next, fmax(least, there));
-            least = fmin(least, there);
-        }
+% if not ahead:
+        find_least(&least, &next, word);
+% endif
         pixel_most = fmax(pixel_most, most);
         if (most > 0.0f) next = fmin(next, most);
 % endif

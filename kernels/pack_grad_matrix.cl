@@ -20,20 +20,54 @@
 #define ITEMS ${items}
 #define DOUBT_BITS ${doubt_bits}
 #define FAR_BITS (DOUBT_BITS + 8)
+#define DOUBTERS ${doubters} /* work-items, of all that there are, that doubt a pixel by themselves: others add to what these have seen */
 #define PAIRS (BLOCK / 2)
 #define ROWS (ITEMS / PAIRS)
+#define EACH ${each} /* outputs of a work-item${", which it holds between two looks at them" if held else ""} */
+
+/* Two numbers as they are in memory. */
+% if dtype == "float32":
+#define pair_t float2
+static inline float2 numbers(pair_t pair) { return pair; }
+% else:
+#define pair_t uint
+static inline float2 numbers(pair_t pair)
+{
+% if dtype == "bfloat16":
+    return as_float2((uint2)(pair << 16, pair & 0xffff0000u));
+% else:
+    return (float2)(vload_half(0, (const half *)&pair), vload_half(1, (const half *)&pair));
+% endif
+}
+% endif
+
+/* An output at both pixels of a work-item, 0 beyond the last. Where rows have an even length, they are neighbours. */
+static inline pair_t both(__global const data_t *const from[2], const int4 place[2], int o, index_t pixels, int even)
+{
+    if (o >= GROUP_OUT || place[0].x < 0) return (pair_t)(0);
+    if (even) return *(__global const pair_t *)(from[0] + o * pixels);
+% if dtype == "float32":
+    return (float2)(from[0][o * pixels], place[1].x < 0 ? 0.0f : from[1][o * pixels]);
+% else:
+    __global const ushort *first = (__global const ushort *)from[0], *second = (__global const ushort *)from[1];
+    return first[o * pixels] | (place[1].x < 0 ? 0u : (uint)second[o * pixels] << 16);
+% endif
+}
 
 % if sums:
-/* The sum over the lanes of a warp that have the same output. */
-static inline float sum_of_lanes(float value)
+#define AT_ONCE ${next(n for n in (8, 4, 2, 1) if held and each % n == 0 or n == 1)}
+
+/* The sums over the lanes of a warp that have the same output, of several outputs, for one waits long for the next lane. */
+static inline void add_lanes(float sums[AT_ONCE])
 {
     #pragma unroll
-    for (int step = PAIRS / 2; step > 0; step /= 2) {
-        float other;
-        asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, -1;" : "=f"(other) : "f"(value), "r"(step));
-        value += other;
-    }
-    return value;
+    for (int step = PAIRS / 2; step > 0; step /= 2)
+        #pragma unroll
+        for (int i = 0; i < AT_ONCE; ++i) {
+            float other;
+            asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, -1;" : "=f"(other) : "f"(sums[i]), "r"(step));
+            sums[i] += other;
+        }
 }
 
 % endif
@@ -46,11 +80,15 @@ void pack_grad_matrix(
     (void)height, (void)width;
     __local uint2 most_of[ITEMS];
     __local uint doubted[BLOCK];
+% if items > doubters:
+    __local int2 small_of[ITEMS];
+% endif
     const int t = (int)get_local_id(0);
     const int pair = t % PAIRS, row = t / PAIRS;
     const int group = (int)get_group_id(1);
     const index_t pixels = (index_t)out_height * out_width;
     const index_t end = batch * pixels;
+    const int even = out_width % 2 == 0;
     __global const data_t *from[2];
     int4 place[2];
     #pragma unroll
@@ -63,10 +101,18 @@ void pack_grad_matrix(
     }
     if (t < BLOCK) doubted[t] = 0;
 
+% if held:
+    pair_t held[EACH];
+% endif
     uint2 most = (uint2)(0); /* as bits, which order what isn't finite behind all numbers */
-    #pragma unroll 4
-    for (int o = row; o < GROUP_OUT; o += ROWS)
-        most = max(most, (uint2)(as_uint(fabs(load_data(from[0], o * pixels))), as_uint(fabs(load_data(from[1], o * pixels)))));
+    #pragma unroll ${"" if held else "4"}
+    for (int i = 0; i < EACH; ++i) {
+        const pair_t here = both(from, place, row + i * ROWS, pixels, even);
+        most = max(most, as_uint2(fabs(numbers(here))));
+% if held:
+        held[i] = here;
+% endif
+    }
     most_of[t] = most;
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int i = 0; i < ROWS; ++i) most = max(most, most_of[i * PAIRS + pair]);
@@ -76,14 +122,24 @@ void pack_grad_matrix(
 
     __global half *to = packed + ((index_t)get_group_id(0) * GROUPS + group) * (PARTS * OUTS * BLOCK);
     int2 small = (int2)(0);
-    #pragma unroll 4
-    for (int o = row; o < OUTS; o += ROWS) {
-        float2 value = (float2)(0.0f);
-        if (o < GROUP_OUT && place[0].x >= 0) value.x = load_data(from[0], o * pixels);
-        if (o < GROUP_OUT && place[1].x >= 0) value.y = load_data(from[1], o * pixels);
+    #pragma unroll ${"" if held else "4"}
+    for (int i = 0; i < EACH; ++i) {
+        const int o = row + i * ROWS;
+        float2 value = numbers(${"held[i]" if held else "both(from, place, o, pixels, even)"});
 % if sums:
-        const float sum = sum_of_lanes(value.x + value.y);
-        if (pair == 0 && o < GROUP_OUT) partial_bias[(index_t)(group * GROUP_OUT + o) * get_num_groups(0) + get_group_id(0)] = sum;
+        if (i % AT_ONCE == 0) {
+            float sums[AT_ONCE];
+            #pragma unroll
+            for (int k = 0; k < AT_ONCE; ++k) {
+                const float2 of_two = ${"numbers(held[i + k])" if held else "value"};
+                sums[k] = of_two.x + of_two.y;
+            }
+            add_lanes(sums);
+            #pragma unroll
+            for (int k = 0; k < AT_ONCE; ++k)
+                if (pair == 0 && o + k * ROWS < GROUP_OUT)
+                    partial_bias[(index_t)(group * GROUP_OUT + o + k * ROWS) * get_num_groups(0) + get_group_id(0)] = sums[k];
+        }
 % endif
         const float2 size = fabs(value);
         small -= (size > 0.0f && size < least) + (size > 0.0f && size < by_far);
@@ -97,6 +153,11 @@ void pack_grad_matrix(
         vstore_half2_rte(value, at, to);
 % endif
     }
+% if items > doubters:
+    small_of[t] = small;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = t + DOUBTERS; i < ITEMS; i += DOUBTERS) small += small_of[i];
+% endif
     if (small.x > 1) doubted[2 * pair] = 1;
     if (small.y > 1) doubted[2 * pair + 1] = 1;
     barrier(CLK_LOCAL_MEM_FENCE);

@@ -1,10 +1,17 @@
 /* reduce_weight_tiles: grad_weight from the segments that the weight's pass by matrix units summed, of each tile in the order of its pixels.
  *
  *     grad_weight[o, c, tap] = sum over the segments of its tile
+% if bias:
+ *     grad_bias[o] = sum over the blocks of pixels: partial_bias[o][block], in a fixed order
+% endif
  *
  * partial [WORKERS + TILES - 1][TOTAL_QUADS][ITEMS] of quads, see weight_tile; grad_weight [O][C/groups][K].
  * Work-group (PARTS * c + p, ROWS * g + o): of group g 16 outputs from 16 * o on, channels from UNIT * c and taps from TOGETHER * p on, which local
- * memory brings from the order of the matrix units' sums into the gradient's. A sub-group of 32 adds up a part of a unit after another. */
+ * memory brings from the order of the matrix units' sums into the gradient's. A sub-group of 32 adds up a part of a unit after another.
+% if bias:
+ * Before these in the first dimension: work-groups with an output of the bias each, of which a work-item adds up every REDUCE_ITEMS-th block.
+% endif
+ */
 <%include file="types.cl"/>
 <%include file="channels.cl"/>
 <%include file="weight_tile.cl"/>
@@ -15,13 +22,46 @@
 #define STRIDE (UNIT * TOGETHER + 4)
 #define TOUCHED ((TOGETHER - 1) / UNITS + 2) /* tiles, at most */
 
-__kernel __attribute__((reqd_work_group_size(REDUCE_ITEMS, 1, 1)))
-void reduce_weight_tiles(__global const float4 *restrict partial, __global data_t *restrict grad_weight, int blocks, int workers)
+% if bias:
+/* The sum of a row of `count` numbers, by all work-items; the first has it. */
+static inline float row_sum(__local float *sums, __global const float *restrict row, int count)
 {
-    __local float sums[16 * STRIDE];
+    const int item = (int)get_local_id(0);
+    float sum = 0.0f;
+    #pragma unroll 4
+    for (int i = item; i < count; i += REDUCE_ITEMS) sum += row[i];
+    sums[item] = sum;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int half_of = REDUCE_ITEMS / 2; half_of > 0; half_of /= 2) {
+        if (item < half_of) sums[item] += sums[item + half_of];
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    return sums[item];
+}
+
+% endif
+__kernel __attribute__((reqd_work_group_size(REDUCE_ITEMS, 1, 1)))
+void reduce_weight_tiles(
+    __global const float4 *restrict partial, __global data_t *restrict grad_weight,
+    ${"__global const float *restrict partial_bias, __global data_t *restrict grad_bias, " if bias else ""}int blocks, int workers)
+{
+    __local float sums[16 * STRIDE]; /* at least REDUCE_ITEMS, for UNIT is at least 32 */
     __local int2 segments[TOUCHED];
     const int item = (int)get_local_id(0), lane = item % 32;
-    const int first_tap = (int)get_group_id(0) % PARTS * TOGETHER, chunk = (int)get_group_id(0) / PARTS;
+% if bias:
+    const int down = (int)get_num_groups(1), biases = (OUT_CHANNELS + down - 1) / down;
+    const int column = (int)get_group_id(0) - biases;
+    if (column < 0) {
+        const int out = (int)get_group_id(0) * down + (int)get_group_id(1);
+        if (out >= OUT_CHANNELS) return;
+        const float sum = row_sum(sums, partial_bias + (index_t)out * blocks, blocks);
+        if (item == 0) store_data(grad_bias, out, sum);
+        return;
+    }
+% else:
+    const int column = (int)get_group_id(0);
+% endif
+    const int first_tap = column % PARTS * TOGETHER, chunk = column / PARTS;
     const int taps = TAPS % TOGETHER ? min(TOGETHER, TAPS - first_tap) : TOGETHER, first_unit = chunk * TAPS + first_tap;
     const int rows = (int)get_group_id(1) % ROWS, group = (int)get_group_id(1) / ROWS;
     const int first_tile = (group * OUT_TILES + rows / (TILE_OUT / 16)) * COLUMN_TILES + first_unit / UNITS;

@@ -64,6 +64,7 @@ def test_matrix_units_share_plans_and_the_ring(unit: str) -> None:
         ("torchvision", 256, 3, "float16", True),
         ("torchvision", 512, 3, "float16", False),
         ("torchvision", 128, 5, "float16", False),
+        ("torchvision", 1024, 3, "float16", False),
     ]
     for convention, channels, kernel, dtype, planned in cases:
         shapes = (1, channels, 90, 160), (64, channels, kernel, kernel)
@@ -76,7 +77,7 @@ def test_matrix_units_share_plans_and_the_ring(unit: str) -> None:
         assert sum(KEPT_PLANS in buffers for buffers in reads) == 2 * planned
         assert sum("offset" in buffers for buffers in reads) == (0 if planned else 2)
         assert not any("input" in buffers for buffers in reads) and "input_ring" not in backward.temporaries
-        assert ("scratch" in forward.temporaries) == planned  # the backward's first steps, too, where the forward leaves more than the ring
+        assert ("scratch" in forward.temporaries) == (channels < 1024)  # the backward's first steps, too, but for a large weight
         assert schedules.backward(frozenset(problem.operands())).workspace_bytes > backward.workspace_bytes
 
 
@@ -90,6 +91,25 @@ def test_few_channels_a_group_leave_the_ring_and_zeros(deterministic: bool) -> N
     assert names == ["ring_last" if deterministic else "ring_and_weight", "forward_grouped"]
     assert "input_ring" not in backward.temporaries and ("scratch" in forward.temporaries) != deterministic
     assert any(isinstance(step, Fill) for step in backward.steps) == deterministic
+
+
+@pytest.mark.parametrize("name", ["sm_90", "sm_86", "gfx90a", "gfx1030", "dg2", "limited-cpu"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+@pytest.mark.parametrize("offset_groups", [1, None])
+def test_who_goes_ahead_can_join_what_it_does(offset_groups: int | None, dtype: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever packs the weight; and a weight that comes prepared costs no launch more."""
+    monkeypatch.setattr("clconv.selfcheck.trusted", lambda *question: True)
+    device = DEVICES[name]
+    if dtype == "float64" and not device.fp64:
+        pytest.skip("the device has no float64")
+    narrow, deep = ((2, 64, 20, 26), (256, 8, 3, 3)), ((2, 64, 20, 26), (64, 64, 3, 3))
+    by_tile = {"forward": "tile", "backward_data": "grouped", "backward_weight": "grouped"} if name == "sm_90" else {}
+    for shapes, variants in ((narrow, {}), (narrow, by_tile), (deep, {})):
+        problem = problem_of(*shapes, offset_groups, padding=1, mask=offset_groups is not None, dtypes={"input": dtype})
+        schedules = Schedules(problem, False, device, variants)
+        forward, backward = schedules.forward(keep=True), schedules.backward(frozenset(problem.operands()), keep=True)
+        assert len(forward.in_order(prepared=True)) <= len(forward.in_order())
+        assert len(backward.in_order()) <= len(schedules.backward(frozenset(problem.operands())).in_order())
 
 
 def test_what_a_forward_left_is_large_enough() -> None:

@@ -35,6 +35,8 @@ def launches_fit_the_device(plan: Planned) -> None:
         assert plan.device.loop_limit is None or launch.turns <= plan.device.loop_limit, launch
         assert all(size > 0 for size in launch.global_size), launch
         assert all(size < 1 << 31 for size in launch.global_size[1:]), f"kernels take these indices as int: {launch}"
+        groups = [size // local for size, local in zip(launch.global_size, launch.local_size or launch.global_size, strict=True)]
+        assert all(count < 1 << 16 for count in groups[1:]), f"NVIDIA's driver takes no more work-groups there: {launch}"
         if launch.local_size is not None:
             assert len(launch.local_size) == len(launch.global_size) <= 3, launch
             assert all(size % local == 0 for size, local in zip(launch.global_size, launch.local_size, strict=True)), launch

@@ -7,14 +7,15 @@ import numpy as np
 import pyopencl as cl
 import pyopencl.array as cla
 import pytest
+from planning import problem_of
 
 from clconv import Device, backward_data_matrix, forward_matrix, nvidia
 from clconv.arrays import NumpyArray
 from clconv.execute import allocate, run
-from clconv.layout import ring_first, ring_pixels
+from clconv.layout import ring_first, ring_last, ring_pixels
 from clconv.problem import Problem
 from clconv.queues import queue_for
-from clconv.schedule import Request, Step
+from clconv.schedule import Request, Step, round_up
 
 SHAPE, WEIGHT = (2, 48, 6, 9), (75, 48, 3, 2)
 BYTES: dict[str, Any] = {
@@ -82,12 +83,16 @@ def test_one_launch_makes_what_two_make(unit: str, dtype: str, device: Device) -
     assert not two.get("scratch", np.zeros(1)).any()
 
 
+@pytest.mark.parametrize("channels", [48, 130, 191, 192])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_the_ring_is_the_input_among_zeros(dtype: str, device: Device) -> None:
-    operands = _operands(dtype)
-    made = _prepared("mma", dtype, device, operands)
-    batch, channels, height, width = SHAPE
-    want = np.zeros((ring_pixels(_problem(dtype)), channels), dtype)
+def test_the_ring_is_the_input_among_zeros(channels: int, dtype: str, device: Device) -> None:
+    """Of several blocks of channels, too."""
+    problem = problem_of((SHAPE[0], channels, *SHAPE[2:]), (75, channels, 3, 2), padding=1, dtypes={"input": dtype})
+    operands = {"input": np.random.default_rng(7).standard_normal(problem.shapes()["input"]).astype(dtype)}
+    launch, temporaries = ring_last(problem, device, 18)
+    made = _made((launch,), temporaries, operands, device)
+    batch, _, height, width = problem.shapes()["input"]
+    want = np.zeros((ring_pixels(problem), channels), dtype)
     rows = want[width + 3 :].reshape(batch, height + 1, width + 1, channels)
     rows[:, :height, :width] = operands["input"].transpose(0, 2, 3, 1)
     assert np.array_equal(made["input_ring"].reshape(want.shape), want)
@@ -146,15 +151,32 @@ def test_pixels_of_magnitudes_too_far_apart_are_marked(device: Device) -> None:
     assert np.flatnonzero(right == 0x7F80).tolist() == [pixel - 1]
 
 
-@pytest.mark.parametrize("block", [0, 4, 8, 16])
-def test_rings_of_blocks_of_channels_come_back(block: int, device: Device) -> None:
-    problem, channels = _problem("float32"), SHAPE[1]
+def test_small_channels_of_any_block_are_found(device: Device) -> None:
+    """All of a block, and two of a work-item's in different blocks; one alone is held well enough."""
+    problem = problem_of((1, 192, 4, 5), (75, 192, 3, 2), padding=1)
+    image = np.random.default_rng(7).standard_normal(problem.shapes()["input"]).astype(np.float32)
+    image[0, 64:128, 1, 2] *= 1e-9
+    image[0, (0, 64), 2, 3] = 1e-9
+    image[0, 70, 3, 1] = 1e-9
+    launch, temporaries = ring_last(problem, device, 18)
+    own = _made((launch,), temporaries, {"input": image}, device)["input_sizes"] & 0xFFFF
+    first = 5 + 3
+    assert np.flatnonzero(own == 0x7F80).tolist() == [first + 1 * 6 + 2, first + 2 * 6 + 3]
+
+
+@pytest.mark.parametrize(("channels", "block"), [(48, 0), (48, 4), (48, 8), (48, 16), (96, 48), (130, 0), (140, 0), (192, 64)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rings_of_blocks_of_channels_come_back(channels: int, block: int, dtype: str, device: Device) -> None:
+    """Read one channel at a time and four; blocks that fill a tile of channels and that don't; tiles that are full and that aren't."""
+    if dtype == "float64" and not device.fp64:
+        pytest.skip("the device has no float64")
+    problem = problem_of((SHAPE[0], channels, *SHAPE[2:]), (75, channels, 3, 2), padding=1, dtypes={"input": dtype})
     launch, temporary = ring_first(problem, device, block)
     pixels, block = ring_pixels(problem), block or channels
-    rings = np.random.default_rng(0).standard_normal((channels // block, pixels, block)).astype(np.float32)
-    assert temporary == {"scratch": rings.nbytes}
+    rings = np.random.default_rng(0).standard_normal((channels // block, pixels, block)).astype(dtype)
+    assert temporary == {"scratch": round_up(rings.nbytes, 16)}
     queue = queue_for(device, None)
-    there, image = cla.to_device(queue, rings), cla.zeros(queue, SHAPE, np.float32)
+    there, image = cla.to_device(queue, rings), cla.zeros(queue, problem.shapes()["input"], dtype)
     buffers: dict[str, Any] = {"scratch": there.base_data, "grad_input": image.base_data}
     run((launch,), queue, buffers)
     queue.finish()

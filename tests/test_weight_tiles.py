@@ -89,7 +89,7 @@ def test_every_sum_goes_where_it_belongs(
     """One tap at a time, several that are all or a part of the kernel's, and as many as fit."""
     offset_groups = channels // 16 if sampled else groups
     problem = problem_of((2, channels, 30, 41), (outputs, channels // groups, *kernel), offset_groups, padding=1, dtypes={"input": dtype})
-    request = Request(problem, frozenset(("weight",)), kept=frozenset({KEPT_SAMPLES} if sampled else ()))
+    request = Request(problem, frozenset(("weight", "bias")), kept=frozenset({KEPT_SAMPLES} if sampled else ()))
     variant, fake = BY_UNIT[unit], replace(DEVICES["sm_90"], compute_units=compute_units)
     assert not (reason := variant.refusal(request, fake)), reason
     queue, rng = queue_for(device, None), np.random.default_rng(SEED)
@@ -103,6 +103,10 @@ def test_every_sum_goes_where_it_belongs(
         shape = np.broadcast_shapes(*(place.shape for place in places))
         partial = rng.integers(-9, 10, (schedule.temporaries["partial_weight"] // 4 // int(np.prod(shape)), *shape)).astype(np.float32)
         found = cla.to_device(queue, np.full(problem.shapes()["weight"], 99, dtype))
-        buffers: Any = {"partial_weight": cla.to_device(queue, partial).base_data, "grad_weight": found.base_data}
+        of_blocks = rng.integers(-9, 10, (outputs, work[0])).astype(np.float32)
+        bias = cla.to_device(queue, np.full(outputs, 99, dtype))
+        given = {"partial_weight": cla.to_device(queue, partial), "partial_bias": cla.to_device(queue, of_blocks)}
+        buffers: Any = {name: array.base_data for name, array in {**given, "grad_weight": found, "grad_bias": bias}.items()}
         run([reduce], queue, buffers)
         np.testing.assert_array_equal(found.get(), _wanted(problem, partial, places, arguments, work), str(tile))
+        np.testing.assert_array_equal(bias.get(), of_blocks.sum(1), str(tile))
