@@ -167,10 +167,10 @@ def _reduce(problem: Problem, way: Mapping[str, Value], work: tuple[int, int], b
     rows, chunks = problem.groups * ceil_div(problem.group_out, _REDUCE_OUTS), ceil_div(problem.group_in, _unit(problem))
     together = _together(problem, rows * chunks, device)
     bias = "grad_bias" in buffers
-    across = chunks * ceil_div(problem.taps, together) + (ceil_div(problem.out_channels, rows) if bias else 0)
     order: dict[str, Value] = {"reduce_items": _REDUCE_ITEMS, "together": together, "bias": bias}
     kernel = Kernel.of("reduce_weight_tiles", {**weight_specialisation(problem), **way, **order})
-    return Launch(kernel, buffers, tuple(map(np.int32, work)), (across * _REDUCE_ITEMS, rows), (_REDUCE_ITEMS, 1))
+    work_groups = rows * chunks * ceil_div(problem.taps, together) + bias * problem.out_channels
+    return Launch(kernel, buffers, tuple(map(np.int32, work)), (work_groups * _REDUCE_ITEMS,), (_REDUCE_ITEMS,))
 
 
 def _together(problem: Problem, blocks: int, device: "Device") -> int:

@@ -6,12 +6,12 @@
 % endif
  *
  * partial [WORKERS + TILES - 1][TOTAL_QUADS][ITEMS] of quads, see weight_tile; grad_weight [O][C/groups][K].
- * Work-group (PARTS * c + p, ROWS * g + o): of group g 16 outputs from 16 * o on, channels from UNIT * c and taps from TOGETHER * p on, which local
- * memory brings from the order of the matrix units' sums into the gradient's. A sub-group of 32 adds up a part of a unit after another.
 % if bias:
- * Before these in the first dimension: work-groups with an output of the bias each, of which a work-item adds up every REDUCE_ITEMS-th block.
+ * The first OUT_CHANNELS work-groups: an output of the bias each, of which a work-item adds up every REDUCE_ITEMS-th block. The next:
 % endif
- */
+ * Work-group (ROWS * g + o) * CHUNKS * PARTS + PARTS * c + p: of group g 16 outputs from 16 * o on, channels from UNIT * c and taps from
+ * TOGETHER * p on, which local memory brings from the order of the matrix units' sums into the gradient's. A sub-group of 32 adds up a part of
+ * a unit after another. */
 <%include file="types.cl"/>
 <%include file="channels.cl"/>
 <%include file="weight_tile.cl"/>
@@ -48,22 +48,18 @@ void reduce_weight_tiles(
     __local float sums[16 * STRIDE]; /* at least REDUCE_ITEMS, for UNIT is at least 32 */
     __local int2 segments[TOUCHED];
     const int item = (int)get_local_id(0), lane = item % 32;
+    int work_group = (int)get_group_id(0);
 % if bias:
-    const int down = (int)get_num_groups(1), biases = (OUT_CHANNELS + down - 1) / down;
-    const int column = (int)get_group_id(0) - biases;
-    if (column < 0) {
-        const int out = (int)get_group_id(0) * down + (int)get_group_id(1);
-        if (out >= OUT_CHANNELS) return;
-        const float sum = row_sum(sums, partial_bias + (index_t)out * blocks, blocks);
-        if (item == 0) store_data(grad_bias, out, sum);
+    if (work_group < OUT_CHANNELS) {
+        const float sum = row_sum(sums, partial_bias + (index_t)work_group * blocks, blocks);
+        if (item == 0) store_data(grad_bias, work_group, sum);
         return;
     }
-% else:
-    const int column = (int)get_group_id(0);
+    work_group -= OUT_CHANNELS;
 % endif
-    const int first_tap = column % PARTS * TOGETHER, chunk = column / PARTS;
+    const int column = work_group % (CHUNKS * PARTS), row = work_group / (CHUNKS * PARTS);
+    const int first_tap = column % PARTS * TOGETHER, chunk = column / PARTS, rows = row % ROWS, group = row / ROWS;
     const int taps = TAPS % TOGETHER ? min(TOGETHER, TAPS - first_tap) : TOGETHER, first_unit = chunk * TAPS + first_tap;
-    const int rows = (int)get_group_id(1) % ROWS, group = (int)get_group_id(1) / ROWS;
     const int first_tile = (group * OUT_TILES + rows / (TILE_OUT / 16)) * COLUMN_TILES + first_unit / UNITS;
 
     if (item < TOUCHED) {
