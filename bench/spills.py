@@ -1,14 +1,15 @@
 """Registers and spilled bytes of the kernels that a suite's plans launch, as NVIDIA's driver tells them when it builds.
 
-    CUDA_CACHE_DISABLE=1 PYOPENCL_NO_CACHE=1 python bench/spills.py --device nvidia --json spills.json
+    python bench/spills.py --device nvidia --json spills.json
 
 Forward, backward, both of a step that keeps, bit-identical gradients, and each backward pass alone, with the tiles that are chosen on the
-device. A kernel of which the driver tells nothing is an error: a cache has had it, or the driver isn't NVIDIA's. The exit status is 1
-where a kernel spills.
+device. All are built anew, without the driver's cache and pyopencl's. A kernel of which the driver tells nothing is an error. The exit
+status is 1 where a kernel spills.
 """
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -76,6 +77,8 @@ def log_of(kernel: Kernel, context: cl.Context, handle: cl.Device) -> str:
 def rows(task: tuple[Layer, str], pattern: str | None) -> list[Row]:
     """All kernels of a layer, each with the first call that launches it."""
     layer, kind = task
+    os.environ["CUDA_CACHE_DISABLE"] = "1"  # the driver asks when it is first used
+    cl._PYOPENCL_NO_CACHE = True
     device = resolve(pattern)
     queue = queue_for(device, None)
     found: dict[Kernel, Row] = {}

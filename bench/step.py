@@ -3,8 +3,9 @@
     python bench/step.py --device nvidia --suite gpu9 --json step.json
 
 Both ways take turns on the same arrays, of a few steps each that don't wait for one another, as those of a training loop don't. Times are
-the device's, from the end of the first step's last kernel to the end of the last step's; the gradients go to arrays that are there. A layer
-whose gradients differ by more than 1e-6 of their norm (half types: 1e-2) is an error.
+the device's, from the end of the first step's last kernel to the end of the last step's, or of `--steps 1`, before which the device was
+idle, from the beginning of its first kernel; the gradients go to arrays that are there. A layer whose gradients differ by more than 1e-6 of
+their norm (half types: 1e-2) is an error.
 """
 
 import argparse
@@ -25,8 +26,6 @@ from clconv.provenance import environment
 from clconv.queues import queue_for
 
 WARMUP = 3
-STEPS = 4
-"""Of a turn; before the first one the device was idle, so it isn't counted."""
 WAYS = {"apart": False, "kept": True}
 
 
@@ -52,8 +51,8 @@ class Row:
         return f"{what}: {apart} ms apart, {kept} kept, {self.ratio:.3f} times faster"
 
 
-def measured(layer: Layer, dtype: str, deterministic: bool, device: Device, runs: int) -> Row:
-    """A layer's row."""
+def measured(layer: Layer, dtype: str, deterministic: bool, device: Device, runs: int, count: int) -> Row:
+    """A layer's row, of turns of `count` steps."""
     queue = queue_for(device, None)
     profiled = cl.CommandQueue(queue.context, queue.device, properties=cl.command_queue_properties.PROFILING_ENABLE)
     plan = clconv.Plan(
@@ -69,7 +68,7 @@ def measured(layer: Layer, dtype: str, deterministic: bool, device: Device, runs
     for number in range(WARMUP + runs):
         for way, keep in WAYS.items():
             steps = []
-            for _ in range(STEPS):
+            for _ in range(count):
                 with trace() as launched:
                     plan.forward(**arrays, out=output, keep=keep)
                     plan.backward(grad, **arrays, out=results)
@@ -79,8 +78,8 @@ def measured(layer: Layer, dtype: str, deterministic: bool, device: Device, runs
                 _compare(first, {name: array.get() for name, array in {"output": output, **results}.items()}, row)
             if number < WARMUP:
                 continue
-            begin, end = (step[-1][1].profile.end for step in (steps[0], steps[-1]))
-            row.seconds.setdefault(way, []).append(1e-9 * (end - begin) / (STEPS - 1))
+            begin = steps[0][-1][1].profile.end if count > 1 else steps[0][0][1].profile.start
+            row.seconds.setdefault(way, []).append(1e-9 * (steps[-1][-1][1].profile.end - begin) / max(count - 1, 1))
             for at, (name, event) in enumerate(launched):
                 row.kernels.setdefault(f"{way} {at} {name}", []).append(1e-9 * (event.profile.end - event.profile.start))
     return row
@@ -104,6 +103,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--deterministic", action="store_true")
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--steps", type=int, choices=range(1, 101), metavar="N", default=4, help="of a turn")
     parser.add_argument("--kernels", action="store_true", help="also print each kernel's median")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -114,14 +114,15 @@ def main() -> None:
             continue
         if options.offset_groups:
             layer = replace(layer, offset_groups=options.offset_groups)
-        row = measured(layer, options.dtype, options.deterministic, device, options.runs)
+        row = measured(layer, options.dtype, options.deterministic, device, options.runs, options.steps)
         rows.append(row)
         print(row, flush=True)
         if options.kernels:
             for name, seconds in row.kernels.items():
                 print(f"    {name:40} {1e3 * float(np.median(seconds)):.4f}")
     if options.json:
-        facts = {"device": device.label, "driver": device.driver, "deterministic": options.deterministic, "environment": environment()}
+        how = {"deterministic": options.deterministic, "steps": options.steps}
+        facts = {"device": device.label, "driver": device.driver, **how, "environment": environment()}
         options.json.write_text(json.dumps({**facts, "rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}, indent=1))
 
 

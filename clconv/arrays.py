@@ -126,12 +126,13 @@ def _reach(array: cla.Array) -> tuple[int, int]:
     return first, array.offset + sum(reach for reach in reaches if reach > 0) + array.dtype.itemsize
 
 
-def share_memory(a: Any, *others: Any) -> bool:
+def share_memory(a: Array, *others: Array | None) -> bool:
     """Whether an array may hold bytes that one of others of its kind holds too: their ranges meet. None is passed over."""
     given: list[Any] = [array for array in others if array is not None and array.size and a.size]
     if isinstance(a, np.ndarray):
         return any(np.may_share_memory(a, array) for array in given)
-    return any(_meet(_span(a), _span(array)) for array in given)
+    span = _span(a)
+    return any(_meet(span, _span(array)) for array in given)
 
 
 def sharing(arrays: Mapping[str, Array]) -> tuple[str, str] | None:
@@ -139,15 +140,15 @@ def sharing(arrays: Mapping[str, Array]) -> tuple[str, str] | None:
     given: dict[str, Any] = {name: array for name, array in arrays.items() if array.size}
     if any(isinstance(array, np.ndarray) for array in given.values()):
         return next((pair for pair in combinations(given, 2) if np.may_share_memory(given[pair[0]], given[pair[1]])), None)
-    if len(set(map(root, given.values()))) == len(given):
-        return None
+    if len({_place(array)[0] for array in given.values()}) == len(given):
+        return None  # each has a buffer of its own
     spans = {name: _span(array) for name, array in given.items()}
     return next((pair for pair in combinations(given, 2) if _meet(spans[pair[0]], spans[pair[1]])), None)
 
 
 def _span(array: cla.Array) -> tuple[Any, int, int]:
     """A buffer, the first byte in it that an array has, and the one behind its last."""
-    (buffer, begin), (first, last) = buffer_of(array) or (array.base_data, 0), _reach(array)
+    (buffer, begin), (first, last) = _place(array), _reach(array)
     return buffer, begin + first, begin + last
 
 
@@ -156,9 +157,9 @@ def _meet(a: tuple[Any, int, int], b: tuple[Any, int, int]) -> bool:
     return (buffer_a is buffer_b or bool(buffer_a == buffer_b)) and first_a < last_b and first_b < last_a
 
 
-def root(array: cla.Array) -> Any:
-    """The buffer that an array's memory is, or is a part of; the memory itself where the driver can't tell."""
-    return (buffer_of(array) or (array.base_data,))[0]
+def _place(array: cla.Array) -> tuple[Any, int]:
+    """As `buffer_of`; the memory itself, from its beginning, where the driver can't tell."""
+    return buffer_of(array) or (array.base_data, 0)
 
 
 def buffer_of(array: cla.Array) -> tuple[Any, int] | None:

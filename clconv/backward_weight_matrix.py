@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from clconv.device import Device
 
 _DOUBTERS, _HELD_BYTES = 256, 128
-"""Work-items of kernels/pack_grad_matrix.cl that find out by themselves what halves don't hold, and what each has in registers at most."""
+"""Of kernels/pack_grad_matrix.cl: work-items by which it finds what halves do not hold, and bytes that each has in registers at most."""
 _REDUCE_ITEMS = 256
 _REDUCE_OUTS, _REDUCE_BYTES = 16, 36 << 10
 """Outputs of a work-group of kernels/reduce_weight_tiles.cl, and bytes of sums that it brings into order at once, at most."""

@@ -4,8 +4,8 @@
  *     grad_output[o][p] * 2**e = part 0 + part 1 + less than 2**-22 of it,   e such that the pixel's largest lies in [2**14, 2**15)
  *     packed[block][group][part][o of OUTS][octet of pixels, see OCTET_AT]
  *     places[block][group][p of BLOCK] = (image, row, column, bits of 2**-e); image -1 beyond the last; 2**-e is 0 where all are 0, and NaN
- *     where halves don't do: a pixel with an infinity or a NaN, or of which two of a work-item's outputs, or one by far, lie further than
- *     2**-DOUBT_BITS below the largest
+ *     where halves don't do: a pixel with an infinity or a NaN, or of which two outputs DOUBTERS / PAIRS or a multiple of it apart, or
+ *     one by far, lie further than 2**-DOUBT_BITS below the largest
 % if sums:
  *     partial_bias[o][block] = sum over p of the block: grad_output[o][p]
 % endif
@@ -20,7 +20,7 @@
 #define ITEMS ${items}
 #define DOUBT_BITS ${doubt_bits}
 #define FAR_BITS (DOUBT_BITS + 8)
-#define DOUBTERS ${doubters} /* work-items, of all that there are, that doubt a pixel by themselves: others add to what these have seen */
+#define DOUBTERS ${doubters} /* work-items whose outputs are looked at together, however many there are: what is doubted doesn't depend on that */
 #define PAIRS (BLOCK / 2)
 #define ROWS (ITEMS / PAIRS)
 #define EACH ${each} /* outputs of a work-item${", which it holds between two looks at them" if held else ""} */
